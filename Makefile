@@ -1,0 +1,39 @@
+# Each target is a line or two: the work is in bootstrap.sh, drainproof, pytest and tox.
+PYTHON_RUN = .venv/bin/python
+export TOX_WORK_DIR = .tox
+
+.PHONY: help setup certify test unit contract lab-tests lint bench lab cleanup
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install everything that the project needs
+	@./bootstrap.sh
+
+certify: setup ## certify a node drain on the embedded lab: exit 0 pass, 1 fail, 2 unknown, 3 could not run
+	@.venv/bin/drainproof certify $(ARGS); code=$$?; echo "exit code $$code"; exit $$code
+
+test: setup lint unit contract lab-tests ## every test of the project
+
+lint: setup ## ruff, mypy and the import contracts
+	@$(PYTHON_RUN) -m ruff check .
+	@$(PYTHON_RUN) -m mypy .
+	@.venv/bin/lint-imports
+
+unit: setup ## tests that need nothing
+	@$(PYTHON_RUN) -m pytest tests/unit
+
+contract: setup ## the lab's API against its clients: kubectl, the kubernetes package, recorded exchanges
+	@$(PYTHON_RUN) -m pytest tests/contract
+
+lab-tests: setup ## tests with real guests
+	@$(PYTHON_RUN) -m pytest tests/lab
+
+bench: setup ## print the project's figures
+	@$(PYTHON_RUN) -m bench
+
+lab: setup ## start the embedded lab and leave it running
+	@.venv/bin/drainproof lab up
+
+cleanup: setup ## remove whatever killed runs have left
+	@.venv/bin/drainproof cleanup

@@ -1,0 +1,3 @@
+"""Registers the fixtures and the certificate; no logic."""
+
+pytest_plugins = ["fixtures.session"]

@@ -1,0 +1,5 @@
+"""Runs the command: `python -m drainproof`."""
+
+from drainproof.cli import main
+
+main()

@@ -1,0 +1,122 @@
+"""The `drainproof` command: thin, it starts pytest, the lab or the judge and passes their exit code on.
+
+Exit codes: 0 pass, 1 fail, 2 unknown, 3 could not run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from drainproof.cleanup import undo_dead_runs
+from drainproof.errors import CannotRunError, DrainproofError
+from drainproof.settings import load_profile
+from drainproof.target import target_kind
+
+PROJECT = Path(__file__).resolve().parent.parent
+PROFILES = PROJECT / "suites" / "profiles"
+COULD_NOT_RUN = 3
+INTERRUPTED = 130
+PYTHON = (3, 11)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Prove that virtual machines on KubeVirt survive node drains without downtime.
+
+    Exit codes: 0 pass, 1 fail, 2 unknown, 3 could not run.
+    """
+
+
+@cli.command()
+@click.option("--target", default="lab", show_default=True, help="lab[:NAME] or kubeconfig[:CONTEXT]")
+@click.option("--target-facts", type=click.Path(exists=True, dir_okay=False), help="TOML file about a real cluster")
+@click.option("--profile", default="quick", show_default=True, help="a profile of suites/profiles, or a TOML file")
+@click.option("--runs", default="runs", show_default=True, help="directory of the records")
+@click.option("-k", "keyword", default="", help="only the tests whose name matches, as pytest takes it")
+def certify(target: str, target_facts: str | None, profile: str, runs: str, keyword: str) -> None:
+    """Run the suites against a target and print the verdict."""
+    load_profile(profile, PROFILES)
+    if target_kind(target)[0] == "lab" and os.geteuid() != 0:
+        raise CannotRunError("The lab makes network namespaces and needs root; run as root, or name a real cluster.")
+    _clean_runs(Path(runs))
+    arguments = ["--target", target, "--profile", profile, "--runs", runs, "--verdict-exit-code"]
+    arguments += ["--target-facts", target_facts] if target_facts else []
+    arguments += ["-k", keyword] if keyword else []
+    sys.exit(_run([sys.executable, "-m", "pytest", str(PROJECT / "suites"), "-q", "-s", "--no-header", *arguments]))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: Sequence[str]) -> None:
+    """The embedded lab: up, down, status, kubeconfig (see `drainproof lab --help`)."""
+    sys.exit(_run([sys.executable, "-m", "lab", *(arguments or ("--help",))]))
+
+
+@cli.command()
+@click.option("--runs", default="runs", show_default=True, help="directory of the records")
+@click.option("--lab", "name", default="", help="only this lab; by default every lab on this machine")
+def cleanup(runs: str, name: str) -> None:
+    """Undo what killed runs have left: on clusters by their journals, and labs with all their processes."""
+    _clean_runs(Path(runs))
+    code = _run([sys.executable, "-m", "lab", "cleanup", *(("--name", name) if name else ())])
+    sys.exit(COULD_NOT_RUN if code else 0)
+
+
+@cli.command()
+@click.argument("record", type=click.Path(exists=True, file_okay=False))
+def rejudge(record: str) -> None:
+    """Judge a stored record (a run or one of its cases) again, with the checks of this version."""
+    sys.exit(_run([sys.executable, "-m", "reports.rejudge", str(Path(record).resolve())]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point; what cannot be done is told in a sentence each, with exit code 3."""
+    if sys.version_info[:2] != PYTHON:
+        _refuse(f"Python {'.'.join(map(str, PYTHON))} is needed, this is {sys.version.split()[0]}; use `make certify`.")
+    try:
+        cli.main(args=arguments, prog_name="drainproof", standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "drainproof"
+        _refuse(f"{error.format_message()} See `{where} --help`.")
+    except CannotRunError as error:
+        _refuse(*error.reasons)
+    except DrainproofError as error:
+        _refuse(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+
+
+def _refuse(*reasons: str) -> None:
+    for reason in reasons:
+        print(f"could not run: {reason}", file=sys.stderr)
+    sys.exit(COULD_NOT_RUN)
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run a command in the project and return its exit code; signals to this process are passed on to it."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(command, env=environment) as process:
+
+        def pass_on(number: int, _frame: FrameType | None) -> None:
+            process.send_signal(number)
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, pass_on)
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+def _clean_runs(runs: Path) -> None:
+    for sentence in undo_dead_runs(runs):
+        print(sentence, file=sys.stderr)

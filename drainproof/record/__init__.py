@@ -1,0 +1,15 @@
+"""The record of a run: the only thing that those who disturb, observe and judge exchange.
+
+`runs/<run-id>/run.json` describes the run; every case has a directory of its own with events, samples, table contents,
+metrics and the verdict. All instants are monotonic nanoseconds of the harness host; run.json anchors them to wall time.
+"""
+
+from drainproof.record.case import Case, CaseReader
+from drainproof.record.events import Event, EventLog, read_events
+from drainproof.record.run import Run, RunInfo
+from drainproof.record.samples import Outcome, Samples, SampleWriter, merge_shards, read_samples
+
+__all__ = [
+    "Case", "CaseReader", "Event", "EventLog", "Outcome", "Run", "RunInfo", "SampleWriter", "Samples",
+    "merge_shards", "read_events", "read_samples",
+]

@@ -1,0 +1,124 @@
+"""What a run may be told: one frozen profile, read from TOML, in which an unknown key is refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drainproof.errors import CannotRunError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Portal(_Part):
+    """The service under test: a replicated database and a web server in each of its virtual machines."""
+
+    vms: int = Field(3, ge=3, le=9)
+    """How many; a Galera cluster needs an odd number, three at least, to outlive the silence of one."""
+    memory: str = "512Mi"
+    data_disk: str = "1Gi"
+    storage_class: str = ""
+    """Empty: the shared class that the target names."""
+    image: str = ""
+    """The containerDisk of the guests; empty: the image that the target offers."""
+    addresses: tuple[str, ...] = ()
+    """Addresses for the guests on the pod network; empty: from the pool that the target offers."""
+
+
+class Load(_Part):
+    """What clients do meanwhile; rates are per second and per virtual machine unless said otherwise."""
+
+    clinic_users: int = Field(3, ge=1)
+    """Locust users through the virtual IP, each busy about once a second."""
+    new_connection_rate: float = Field(5.0, gt=0, le=1000)
+    reused_connection_rate: float = Field(10.0, gt=0, le=1000)
+    sql_rate: float = Field(4.0, gt=0, le=1000)
+    """Ledger writes: each is a transaction on every member."""
+    timeout_seconds: float = Field(5.0, gt=0)
+    """After this long without an answer an HTTP request or a write has failed."""
+
+
+class Limits(_Part):
+    """What the certificate allows; a measured value above its limit fails the claim."""
+
+    http_new_gap_seconds: float = Field(2.0, gt=0)
+    http_reused_gap_seconds: float = Field(2.0, gt=0)
+    sql_gap_seconds: float = Field(2.0, gt=0)
+    observer_stall_seconds: float = Field(1.0, gt=0)
+    """An observer that was itself late by more than this proves nothing for that time."""
+    flow_control_paused: float = Field(0.25, ge=0, le=1)
+    """Share of a drain's window in which Galera's flow control may hold replication."""
+    gap_agreement_seconds: float = Field(0.25, gt=0)
+    """How far the longest gap that Prometheus scraped may lie from the one in the samples."""
+
+
+class Budgets(_Part):
+    """How long each step may take, in seconds; a step that takes longer ends the run."""
+
+    deploy: float = 240
+    baseline: float = 10
+    """Length of the undisturbed observation before the first drain; not a limit."""
+    steady: float = 60
+    """How long observers may take to become steady, before and after each drain."""
+    settle: float = 4
+    """Length of the undisturbed observation after each drain."""
+    drain: float = 150
+    teardown: float = 60
+
+
+class Profile(_Part):
+    """One named way to run the suites."""
+
+    name: str
+    description: str = ""
+    seed: int = 1
+    nodes: int = Field(4, ge=2)
+    """Schedulable nodes that the scenario needs."""
+    drains: int = Field(0, ge=0)
+    """How many drains; 0: until every virtual machine has moved once."""
+    portal: Portal = Portal()
+    load: Load = Load()
+    limits: Limits = Limits()
+    budgets: Budgets = Budgets()
+
+
+def load_profile(name: str, directory: Path) -> Profile:
+    """The profile `<directory>/<name>.toml`, or the file itself if `name` is a path to one.
+
+    Raises CannotRunError that names every unknown or wrong key, with the nearest known one.
+    """
+    path = Path(name) if name.endswith(".toml") else directory / f"{name}.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(file.stem for file in directory.glob("*.toml"))
+        raise CannotRunError(f"There is no profile {name!r}; choose one of {', '.join(known)}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CannotRunError(f"The profile {path} cannot be read: {error}; correct the file.") from error
+    try:
+        return Profile.model_validate_json(json.dumps({"name": path.stem, **data}, default=str))
+    except ValidationError as error:
+        raise CannotRunError(*(_sentence(path, problem) for problem in error.errors())) from None
+
+
+def _sentence(path: Path, problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(problem["loc"][-1]), _known_keys(problem["loc"][:-1]), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "remove it."
+        return f"The profile {path} has the unknown key {key!r}; {hint}"
+    return f"The profile {path}: {key}: {problem['msg']}, not {problem['input']!r}; correct it."
+
+
+def _known_keys(parents: tuple[Any, ...]) -> list[str]:
+    model: Any = Profile
+    for parent in parents:
+        model = model.model_fields[parent].annotation
+    return list(model.model_fields)

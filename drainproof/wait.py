@@ -1,0 +1,73 @@
+"""The one place that waits: a deadline made once, a predicate asked again and again, the last state in the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from drainproof.clock import Clock, SystemClock
+from drainproof.errors import UnexpectedStateError, WaitTimeoutError
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment by which something must be done; made once and passed down, so that nested waits share what is left."""
+
+    seconds: float
+    clock: Clock = field(default_factory=SystemClock)
+    started_ns: int = -1
+
+    def __post_init__(self) -> None:
+        if self.started_ns < 0:
+            object.__setattr__(self, "started_ns", self.clock.monotonic_ns())
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self.seconds - (self.clock.monotonic_ns() - self.started_ns) / 1e9)
+
+    @property
+    def expired(self) -> bool:
+        return self.remaining <= 0
+
+    def at_most(self, seconds: float) -> Deadline:
+        """A deadline that ends with this one or after `seconds`, whichever is sooner."""
+        return Deadline(min(seconds, self.remaining), self.clock)
+
+
+def wait(
+    what: str,
+    look: Callable[[], Seen],
+    *,
+    until: Callable[[Seen], bool],
+    deadline: Deadline,
+    never: Callable[[Seen], bool] | None = None,
+    steady: int = 1,
+    every: float = 0.25,
+    describe: Callable[[Seen], object] = lambda seen: seen,
+) -> Seen:
+    """Look until `until` holds `steady` times in a row; return what was seen then.
+
+    `what` is the expectation in words, `never` a state that ends the wait at once, `every` the pause between two looks
+    in seconds, `describe` shortens what the error shows. Raises WaitTimeoutError with the last state seen, or
+    UnexpectedStateError when `never` holds.
+    """
+    in_a_row = 0
+    while True:
+        seen = look()
+        if never is not None and never(seen):
+            raise UnexpectedStateError(what, describe(seen))
+        in_a_row = in_a_row + 1 if until(seen) else 0
+        if in_a_row >= steady:
+            return seen
+        if deadline.expired:
+            raise WaitTimeoutError(what, deadline.seconds, describe(seen))
+        deadline.clock.sleep(min(every, max(deadline.remaining, 0.001)))
+
+
+def pause(seconds: float, deadline: Deadline) -> None:
+    """Let time pass, for what is defined by its length (a baseline, a pace), but never past the deadline."""
+    deadline.clock.sleep(min(seconds, deadline.remaining))

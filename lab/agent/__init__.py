@@ -1,0 +1,1 @@
+"""The agent of one node: kubelet, virt-handler and virt-launcher of the lab in one asyncio process."""

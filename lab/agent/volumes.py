@@ -1,0 +1,158 @@
+"""A guest's disks as files on this node: the guest image, claims, and the cloud-init volume."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lab import storage
+from lab.agent.argv import Boot
+from lab.agent.domain_spec import Disk, DiskKind, DomainSpec, image_tag, images, is_guest_image
+from lab.client import Client, NotFoundError, Object
+from lab.config import LabConfig
+from lab.image import nocloud
+from lab.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, SECRET
+from lab.machinery import quantity
+from lab.machinery.objects import dig
+
+
+class VolumeError(Exception):
+    """A volume cannot be had; the message names it and what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A domain whose disks are files, and its kernel."""
+
+    spec: DomainSpec
+    boot: Boot
+
+
+def missing_image(config: LabConfig, vmi: Object) -> str | None:
+    """The first container disk image that the lab does not have, None when it has all of them."""
+    for name in images(vmi):
+        if not is_guest_image(name) or (named_image(config, name) is None and image_tag(name) not in ("", "latest")):
+            return name
+    return None
+
+
+def named_image(config: LabConfig, name: str) -> Path | None:
+    """The image's directory in the cache when its tag is the hash of a recipe that has been built."""
+    directory = config.cache / f"guest-{image_tag(name)}"
+    return directory if image_tag(name) and directory.is_dir() else None
+
+
+async def prepare(client: Client, config: LabConfig, vmi: Object, spec: DomainSpec) -> Prepared:
+    """Find or make the file of each disk; raises VolumeError, ApiError, or ImageError of the cloud-init volume."""
+    disks = []
+    root = _guest_image(config, images(vmi))
+    for disk in spec.disks:
+        if disk.kind is DiskKind.CONTAINER:
+            disks.append(disk.at(root / "root.img"))
+        elif disk.kind is DiskKind.CLAIM:
+            claim = await _claim(client, spec.namespace, disk.source)
+            disks.append(disk.at(await _claim_file(client, claim)))
+        else:
+            disks.append(disk.at(await _cloud_init(client, config, vmi, disk)))
+    kernel = next(root.glob("vmlinu[xz]"))
+    boot = Boot(kernel, root / "initrd.img", (root / "cmdline").read_text().strip())
+    return Prepared(replace(spec, disks=tuple(disks)), boot)
+
+
+async def claims(client: Client, vmi: Object) -> dict[str, Object]:
+    """The VMI's PersistentVolumeClaims by name, those that exist."""
+    found: dict[str, Object] = {}
+    for volume in vmi["spec"].get("volumes", []):
+        name = dig(volume, "persistentVolumeClaim", "claimName")
+        if name:
+            with contextlib.suppress(NotFoundError):
+                found[name] = await client.get(PERSISTENT_VOLUME_CLAIM, name, vmi["metadata"]["namespace"])
+    return found
+
+
+def cloud_init_file(config: LabConfig, vmi_uid: str) -> Path:
+    """The VMI's cloud-init volume; one file for all nodes, so that a migration finds the same bytes."""
+    return config.state / "cidata" / f"{vmi_uid}.iso"
+
+
+def image_link(config: LabConfig) -> Path:
+    """Leads to the guest image the lab was started with: what a name without a tag means, as long as the lab is up."""
+    return config.state / "guest-image"
+
+
+def _guest_image(config: LabConfig, names: list[str]) -> Path:
+    tagged = (named_image(config, name) for name in names)
+    return next((directory for directory in tagged if directory), image_link(config))
+
+
+async def _claim(client: Client, namespace: str, name: str) -> Object:
+    try:
+        return await client.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+    except NotFoundError as error:
+        raise VolumeError(f"PVC {namespace}/{name} does not exist; create it, or correct the VM's volumes") from error
+
+
+async def _claim_file(client: Client, claim: Object) -> Path:
+    meta = claim["metadata"]
+    volume_name = dig(claim, "spec", "volumeName")
+    if not volume_name or dig(claim, "status", "phase") != "Bound":
+        raise VolumeError(f"PVC {meta['namespace']}/{meta['name']} is not bound yet")
+    volume = await client.get(PERSISTENT_VOLUME, volume_name)
+    path = storage.volume_path(volume)
+    if path is None:
+        raise VolumeError(f"PV {volume_name} has neither spec.local nor spec.hostPath, so the lab cannot use it")
+    size = math.ceil(quantity.parse(dig(volume, "spec", "capacity", "storage", default="1Gi")))
+    await asyncio.to_thread(storage.create, path, size)
+    return path
+
+
+async def _cloud_init(client: Client, config: LabConfig, vmi: Object, disk: Disk) -> Path:
+    path = cloud_init_file(config, vmi["metadata"]["uid"])
+    if path.exists():
+        return path
+    source = next(volume for volume in vmi["spec"]["volumes"] if volume["name"] == disk.name)["cloudInitNoCloud"]
+    namespace = vmi["metadata"]["namespace"]
+    user = await _data(client, namespace, source, "userData", "secretRef")
+    network = await _data(client, namespace, source, "networkData", "networkDataSecretRef")
+    meta = {"instance-id": vmi["metadata"]["uid"], "local-hostname": hostname(vmi)}
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await asyncio.to_thread(_write_cloud_init, path, user or "", json.dumps(meta) + "\n", network)
+    return path
+
+
+def _write_cloud_init(path: Path, user: str, meta: str, network: str | None) -> None:
+    # The user data holds passwords: nobody but root sees the file, not even before it has its name.
+    temporary = path.with_suffix(".tmp")
+    nocloud.write(temporary, user, meta, network)
+    temporary.chmod(0o600)
+    temporary.replace(path)
+
+
+def hostname(vmi: Object) -> str:
+    """The guest's host name: spec.hostname, else the VMI's name, as KubeVirt has it."""
+    return str(vmi["spec"].get("hostname") or vmi["metadata"]["name"])
+
+
+async def _data(client: Client, namespace: str, source: Object, field: str, reference: str) -> str | None:
+    """Plain text, base64 or a Secret's key, in the order in which KubeVirt looks (userdata / networkdata)."""
+    if source.get(field):
+        return str(source[field])
+    if source.get(f"{field}Base64"):
+        return base64.b64decode(source[f"{field}Base64"]).decode()
+    secret_name = dig(source, reference, "name")
+    if not secret_name:
+        return None
+    try:
+        secret = await client.get(SECRET, secret_name, namespace)
+    except NotFoundError as error:
+        raise VolumeError(f"Secret {namespace}/{secret_name} for cloud-init does not exist; create it") from error
+    data = secret.get("data") or {}
+    for key in (field.lower(), field):
+        if key in data:
+            return base64.b64decode(data[key]).decode()
+    raise VolumeError(f"Secret {namespace}/{secret_name} has no key {field.lower()}; cloud-init needs it")

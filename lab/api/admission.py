@@ -1,0 +1,31 @@
+"""What happens to an object between the request and the store: defaults, then each kind's own checks."""
+
+from __future__ import annotations
+
+from lab.api import defaults, kubevirt_admission, validation
+from lab.api.caller import Caller
+from lab.api.errors import Cause, Object
+from lab.api.store import Store
+from lab.kinds import Kind
+
+
+def on_create(store: Store, kind: Kind, body: Object, caller: Caller) -> Object:
+    """The body with defaults. Raises StatusError with the webhook's or the server's own refusal."""
+    body = defaults.apply(store, kind, body)
+    return kubevirt_admission.on_create(store, kind, body, caller)
+
+
+def on_update(kind: Kind, old: Object, new: Object, caller: Caller, subresource: str) -> Object:
+    if not subresource:
+        kubevirt_admission.on_update(kind, old, new, caller)
+    return new
+
+
+def causes(kind: Kind, body: Object) -> list[Cause]:
+    """The invalid fields of a core kind."""
+    return validation.causes(kind, body)
+
+
+def update_causes(kind: Kind, old: Object, new: Object) -> list[Cause]:
+    """The fields that may not change any more."""
+    return validation.update_causes(kind, old, new)

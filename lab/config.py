@@ -1,0 +1,104 @@
+"""What one lab is: its name, nodes, addresses and directories, written once and read by each of its processes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FABRIC_ADDRESS = "10.77.0.1"
+CLIENT_ADDRESS = "10.77.0.2"
+MONITOR_ADDRESS = "10.77.0.3"
+BALANCER_ADDRESS = "10.77.0.4"
+NETWORK = "10.77.0.0/16"
+PREFIX_LENGTH = 16
+FABRIC_API_PORT = 6443
+CONTROLLER_METRICS_PORT = 8443
+AGENT_PORT = 10250
+PROMETHEUS_PORT = 9090
+
+
+@dataclass(frozen=True, slots=True)
+class LabConfig:
+    """The settings of one lab; every path is absolute."""
+
+    name: str = "lab"
+    nodes: tuple[str, ...] = ("node-a", "node-b", "node-c", "node-d")
+    api_port: int = 16443
+    state_dir: str = "/var/lib/drainproof/lab"
+    cache_dir: str = "/var/cache/drainproof"
+    accelerator: str = "tcg"
+    node_cpu: str = "4"
+    """What each node offers to the scheduler; not a limit on this machine's cores."""
+    node_memory: str = "4Gi"
+    run_dir: str = "/run/drainproof/lab"
+    owner: str = ""
+    """The process for which the lab is up, as `pid:start time`; empty: it stays up until somebody stops it."""
+
+    @property
+    def state(self) -> Path:
+        return Path(self.state_dir)
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files: short paths, because a Unix socket's path has 107 bytes at most."""
+        return Path(self.run_dir)
+
+    @property
+    def cache(self) -> Path:
+        return Path(self.cache_dir)
+
+    @property
+    def config_file(self) -> Path:
+        return self.state / "lab.json"
+
+    @property
+    def ca_file(self) -> Path:
+        return self.state / "pki" / "ca.crt"
+
+    @property
+    def server_cert(self) -> Path:
+        return self.state / "pki" / "server.crt"
+
+    @property
+    def server_key(self) -> Path:
+        return self.state / "pki" / "server.key"
+
+    @property
+    def token_file(self) -> Path:
+        """The administrator's bearer token; every process of the lab uses it too."""
+        return self.state / "pki" / "admin.token"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def server_url(self) -> str:
+        return f"https://127.0.0.1:{self.api_port}"
+
+    @property
+    def fabric_server_url(self) -> str:
+        return f"https://{FABRIC_ADDRESS}:{FABRIC_API_PORT}"
+
+    def logs(self, process: str) -> Path:
+        return self.state / "logs" / f"{process}.log"
+
+    def namespace(self, role: str) -> str:
+        """The network namespace of a role: fabric, client, monitor, lb, node-a ..."""
+        return f"dp-{self.name}-{role}"
+
+    def node_address(self, node: str) -> str:
+        return f"10.77.0.{11 + self.nodes.index(node)}"
+
+    def save(self) -> None:
+        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.config_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=1))
+        temporary.replace(self.config_file)
+
+    @classmethod
+    def load(cls, path: Path) -> LabConfig:
+        data = json.loads(path.read_text())
+        data["nodes"] = tuple(data["nodes"])
+        return cls(**data)

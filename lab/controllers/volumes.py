@@ -1,0 +1,195 @@
+"""Claims and volumes: provisions, binds, protects what is in use, and reclaims what is released."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lab import storage
+from lab.client import ConflictError, Object
+from lab.controllers import claims
+from lab.controllers.runtime import Controller, itself
+from lab.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from lab.machinery.cluster import Cluster
+from lab.machinery.objects import (
+    add_finalizer,
+    annotations_of,
+    deleting,
+    dig,
+    drop_finalizer,
+    final,
+    finalizers,
+    key,
+    name,
+    namespace,
+    phase,
+    uid,
+)
+
+COMPONENT = "persistentvolume-controller"
+PROTECTION = "kubernetes.io/pvc-protection"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+
+
+async def reconcile_claim(cluster: Cluster, where: str) -> float | None:
+    """Provision and bind an unbound claim; let a deleted one go once no pod uses it."""
+    claim = cluster.get(PERSISTENT_VOLUME_CLAIM, where)
+    if claim is None:
+        return None
+    if deleting(claim):
+        await _release(cluster, claim)
+        return None
+    if PROTECTION not in finalizers(claim):
+        wished = cluster.get(PERSISTENT_VOLUME_CLAIM, where) or claim
+        add_finalizer(wished, PROTECTION)
+        claim = await cluster.update(PERSISTENT_VOLUME_CLAIM, claim, wished)
+    if phase(claim) != "Bound":
+        await _provide(cluster, claim)
+    return None
+
+
+async def _release(cluster: Cluster, claim: Object) -> None:
+    users = [
+        pod for pod in cluster.list(POD, namespace(claim))
+        if name(claim) in claims.claim_names(pod) and not final(pod)
+    ]
+    if not users and PROTECTION in finalizers(claim):
+        wished = cluster.get(PERSISTENT_VOLUME_CLAIM, key(claim)) or claim
+        drop_finalizer(wished, PROTECTION)
+        await cluster.update(PERSISTENT_VOLUME_CLAIM, claim, wished)
+
+
+async def _provide(cluster: Cluster, claim: Object) -> None:
+    volume = _prepared(cluster, claim)
+    if volume is None:
+        volume = await _provision(cluster, claim)
+    if volume is not None:
+        await _bind(cluster, claim, volume)
+
+
+def _prepared(cluster: Cluster, claim: Object) -> Object | None:
+    """The volume that is meant for this claim already: named by the claim, or naming it."""
+    wanted = dig(claim, "spec", "volumeName")
+    for volume in cluster.list(PERSISTENT_VOLUME):
+        reference = dig(volume, "spec", "claimRef", default={})
+        mine = reference.get("namespace") == namespace(claim) and reference.get("name") == name(claim)
+        if (mine and reference.get("uid") in (None, "", uid(claim))) or (wanted == name(volume) and not reference):
+            return volume
+    return None
+
+
+async def _provision(cluster: Cluster, claim: Object) -> Object | None:
+    found = claims.storage_class(cluster, claim)
+    if found is None or name(found) not in storage.PROVISIONERS:
+        return None
+    unsupported = [mode for mode in claim["spec"]["accessModes"] if mode not in storage.ACCESS_MODES[name(found)]]
+    if unsupported:
+        message = (
+            f'failed to provision volume with StorageClass "{name(found)}": access mode {unsupported[0]} is not '
+            f"supported; it offers {', '.join(storage.ACCESS_MODES[name(found)])}"
+        )
+        cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Warning", "ProvisioningFailed", message, COMPONENT)
+        return None
+    node = annotations_of(claim).get(claims.SELECTED_NODE)
+    if claims.waits_for_consumer(cluster, claim) and not node:
+        message = "waiting for first consumer to be created before binding"
+        cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Normal", "WaitForFirstConsumer", message, COMPONENT)
+        return None
+    body = new_volume(cluster, claim, found, node or "")
+    try:
+        volume = await cluster.create(PERSISTENT_VOLUME, body)
+    except ConflictError:
+        volume = await cluster.client.get(PERSISTENT_VOLUME, name(body))
+    message = f"Successfully provisioned volume {name(volume)}"
+    cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Normal", "ProvisioningSucceeded", message, COMPONENT)
+    return volume
+
+
+def new_volume(cluster: Cluster, claim: Object, storage_class: Object, node: str) -> Object:
+    """The PersistentVolume for a claim: a local one bound to its node, or a hostPath every node sees."""
+    local = name(storage_class) == storage.LOCAL_CLASS
+    path = str(storage.disk_path(cluster.config, node if local else storage.SHARED_FOLDER, uid(claim)))
+    spec: Object = {
+        "capacity": {"storage": dig(claim, "spec", "resources", "requests", "storage", default="1Gi")},
+        "accessModes": list(claim["spec"]["accessModes"]),
+        "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy", "Delete"),
+        "storageClassName": name(storage_class), "volumeMode": dig(claim, "spec", "volumeMode", default="Filesystem"),
+        "claimRef": {
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace(claim), "name": name(claim),
+            "uid": uid(claim),
+        },
+    }
+    if local:
+        spec["local"] = {"path": path}
+        term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
+        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
+    else:
+        spec["hostPath"] = {"path": path, "type": ""}
+    marks = {PROVISIONED_BY: storage_class["provisioner"]}
+    return {"metadata": {"name": f"pvc-{uid(claim)}", "annotations": marks}, "spec": spec,
+            "status": {"phase": "Pending"}}
+
+
+async def _bind(cluster: Cluster, claim: Object, volume: Object) -> None:
+    wished_volume = cluster.get(PERSISTENT_VOLUME, name(volume)) or volume
+    reference = wished_volume["spec"].setdefault("claimRef", {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace(claim), "name": name(claim),
+    })
+    reference["uid"] = uid(claim)
+    wished_volume.setdefault("status", {})["phase"] = "Bound"
+    await cluster.update(PERSISTENT_VOLUME, volume, wished_volume)
+    wished = cluster.get(PERSISTENT_VOLUME_CLAIM, key(claim)) or claim
+    wished["spec"]["volumeName"] = name(volume)
+    wished["status"] = {
+        **(wished.get("status") or {}), "phase": "Bound", "accessModes": volume["spec"]["accessModes"],
+        "capacity": volume["spec"]["capacity"],
+    }
+    await cluster.update(PERSISTENT_VOLUME_CLAIM, claim, wished)
+
+
+async def reconcile_volume(cluster: Cluster, where: str) -> float | None:
+    """Mark a volume Released when its claim is gone; with reclaim policy Delete remove its file and itself."""
+    volume = cluster.get(PERSISTENT_VOLUME, where)
+    reference = dig(volume, "spec", "claimRef", default={})
+    if volume is None or not reference.get("uid") or deleting(volume):
+        return None
+    claim = cluster.get(PERSISTENT_VOLUME_CLAIM, f"{reference['namespace']}/{reference['name']}")
+    if claim is not None and uid(claim) == reference["uid"]:
+        return None
+    if phase(volume) != "Released":
+        wished = cluster.get(PERSISTENT_VOLUME, where) or volume
+        wished.setdefault("status", {})["phase"] = "Released"
+        volume = await cluster.update(PERSISTENT_VOLUME, volume, wished)
+    if dig(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete" and PROVISIONED_BY in annotations_of(volume):
+        path = storage.volume_path(volume)
+        if path is not None:
+            storage.remove(cluster.config, path)
+        await cluster.delete(PERSISTENT_VOLUME, volume)
+    return None
+
+
+def _claims_of_pod(_: Cluster, pod: Object) -> Iterable[str]:
+    return [f"{namespace(pod)}/{claim}" for claim in claims.claim_names(pod)]
+
+
+def _claim_of_volume(_: Cluster, volume: Object) -> Iterable[str]:
+    reference = dig(volume, "spec", "claimRef", default={})
+    return [f"{reference['namespace']}/{reference['name']}"] if reference else []
+
+
+def _unbound_claims(cluster: Cluster, _: Object) -> Iterable[str]:
+    return [key(claim) for claim in cluster.list(PERSISTENT_VOLUME_CLAIM) if phase(claim) != "Bound"]
+
+
+def _volume_of_claim(_: Cluster, claim: Object) -> Iterable[str]:
+    bound = dig(claim, "spec", "volumeName")
+    return [bound] if bound else []
+
+
+CLAIMS = Controller(
+    "claims", reconcile_claim,
+    ((PERSISTENT_VOLUME_CLAIM, itself), (POD, _claims_of_pod), (PERSISTENT_VOLUME, _claim_of_volume),
+     (STORAGE_CLASS, _unbound_claims)),
+)
+VOLUMES = Controller(
+    "volumes", reconcile_volume, ((PERSISTENT_VOLUME, itself), (PERSISTENT_VOLUME_CLAIM, _volume_of_claim)),
+)

@@ -1,0 +1,160 @@
+"""Starting a lab: checks first, then everything, and on any failure nothing stays."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+
+from lab import image, pki, processes, storage
+from lab.agent import volumes
+from lab.client import ApiError, Client
+from lab.config import CLIENT_ADDRESS, PROMETHEUS_PORT, LabConfig
+from lab.image import GuestImage, ImageError
+from lab.kinds import STORAGE_CLASS
+from lab.lifecycle import acceleration, checks, daemons, leftovers, lock
+from lab.lifecycle.errors import LifecycleError, RequirementsError
+from lab.monitoring import prometheus
+from lab.net import topology
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+VM_MEMORY = "512Mi"
+POOL = tuple(f"10.77.1.{host}" for host in range(10, 100))
+
+
+def up(config: LabConfig, progress: Progress) -> dict[str, object]:
+    """Start the lab, or find it running with the same settings; returns the facts about it.
+
+    Raises RequirementsError with all that this machine lacks, LifecycleError when something did not start; whatever
+    had been started is gone then.
+    """
+    found = checks.problems(config)
+    if found:
+        raise RequirementsError(found)
+    with lock.exclusive(config.name):
+        begun = time.monotonic()
+        guest = _guest_image(config, progress)
+        config = replace(config, accelerator=acceleration.choose(config, guest))
+        if running(config):
+            progress(f"lab {config.name} is up already")
+            return facts(config, guest)
+        left = leftovers.find(config.name, config.state)
+        if left:
+            progress(f"removing what an earlier lab {config.name} left: {left.sentence()}")
+            leftovers.remove(config.name, config.state, keep_lock=True)
+        try:
+            _start(config, guest, progress)
+        except BaseException:  # whatever ended the start, Ctrl-C included, nothing of it may stay; re-raised below
+            progress("the lab did not start; removing what there is of it")
+            logs = _save_logs(config)
+            if logs:
+                progress(f"its logs are in {logs}")
+            leftovers.remove(config.name, config.state)
+            raise
+        progress(f"lab {config.name} is up, after {time.monotonic() - begun:.1f} s")
+        return facts(config, guest)
+
+
+def running(config: LabConfig) -> bool:
+    """Whether a lab with exactly these settings runs and is healthy in every part."""
+    try:
+        there = LabConfig.load(config.config_file)
+        if processes.is_orphan(there.owner) or replace(there, owner=config.owner) != config or daemons.missing(config):
+            return False
+        return asyncio.run(_healthy(config))
+    except (OSError, ValueError, TypeError, KeyError, ApiError, aiohttp.ClientError):
+        return False
+
+
+def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
+    """What a user of the lab has to know about it."""
+    return {
+        "name": config.name,
+        "kubeconfig": str(config.kubeconfig),
+        "state_dir": config.state_dir,
+        "client_exec": ["nsenter", f"--net=/run/netns/{config.namespace('client')}"],
+        "client_address": CLIENT_ADDRESS,
+        "prometheus": {"namespace": "monitoring", "service": f"prometheus:{PROMETHEUS_PORT}"},
+        "address_pool": list(POOL),
+        "guest_image": f"drainproof/guest:{guest.tag}",
+        "guest_kernel": True,
+        "storage_classes": {"shared": storage.SHARED_CLASS, "local": storage.LOCAL_CLASS},
+        "emulated": config.accelerator != "kvm",
+        "vm_memory": VM_MEMORY,
+    }
+
+
+def _guest_image(config: LabConfig, progress: Progress) -> GuestImage:
+    try:
+        return image.ensure(config.cache, progress)
+    except ImageError as error:
+        raise LifecycleError(str(error)) from error
+
+
+async def _healthy(config: LabConfig) -> bool:
+    if not await daemons.api_healthy(config) or not await daemons.prometheus_ready(config):
+        return False
+    async with _client(config) as client:
+        return await daemons.ready_nodes(client) == sorted(config.nodes)
+
+
+def _client(config: LabConfig) -> Client:
+    return Client(config.server_url, config.ca_file, config.token_file.read_text().strip(), "lab-lifecycle")
+
+
+def _start(config: LabConfig, guest: GuestImage, progress: Progress) -> None:
+    config.run.mkdir(parents=True, exist_ok=True)
+    # Before anything is in the state directory, a cleanup has to know where that is.
+    (config.run / leftovers.STATE_LINK).symlink_to(config.state)
+    config.save()
+    volumes.image_link(config).symlink_to(guest.directory)
+    pki.ensure(config)
+    progress("network")
+    topology.create(config)
+    asyncio.run(_start_processes(config, progress))
+
+
+async def _start_processes(config: LabConfig, progress: Progress) -> None:
+    """Everything starts at once, for each part waits by itself for what it needs; then readiness, in order."""
+    progress("processes")
+    pids = [daemons.start_dhcp(config), daemons.start_api(config), daemons.start_controllers(config)]
+    pids += [daemons.start_agent(config, node) for node in config.nodes]
+    pids.append(daemons.start_prometheus(config))
+    await daemons.wait_for("API server", lambda: daemons.api_healthy(config), pids[1:2], config.logs("api"))
+    async with _client(config) as client:
+        await _create_objects(config, client)
+        progress("nodes")
+
+        async def nodes_ready() -> bool:
+            return await daemons.ready_nodes(client) == sorted(config.nodes)
+
+        await daemons.wait_for("nodes", nodes_ready, pids, config.state / "logs")
+        progress("Prometheus")
+        await daemons.wait_for(
+            "Prometheus", lambda: daemons.prometheus_ready(config), pids, config.logs("prometheus")
+        )
+
+
+async def _create_objects(config: LabConfig, client: Client) -> None:
+    classes = [(STORAGE_CLASS, body) for body in storage.storage_classes()]
+    for kind, body in [*classes, *prometheus.monitoring_objects(config)]:
+        await client.create(kind, body)
+
+
+def _save_logs(config: LabConfig) -> Path | None:
+    """Keep the logs of a start that failed, where the next start of the same lab does not remove them."""
+    source = config.state / "logs"
+    if not source.is_dir():
+        return None
+    target = config.cache / "failed-start" / config.name
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    return target

@@ -1,0 +1,30 @@
+"""Kubernetes quantities: `500m`, `4Gi`, `1k`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+_SUFFIXES = {
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
+    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
+}
+
+
+def parse(value: Any) -> Decimal:
+    """The quantity in its base unit (cores, bytes, pieces); raises ValueError for what is no quantity."""
+    text = str(value).strip()
+    try:
+        for suffix, factor in _SUFFIXES.items():
+            if text.endswith(suffix) and text != suffix:
+                return Decimal(text[: -len(suffix)]) * factor
+        if text.endswith("m"):
+            return Decimal(text[:-1]) / 1000
+        return Decimal(text)
+    except ArithmeticError as error:
+        raise ValueError(f"{value!r} is no Kubernetes quantity, such as 500m or 4Gi") from error
+
+
+def mebibytes(amount: Decimal) -> str:
+    """Bytes written in whole MiB, rounded up."""
+    return f"{-(-int(amount) // 2**20)}Mi"

@@ -1,0 +1,148 @@
+"""The Locust user class and its run inside this process; importing this puts gevent in place of blocking calls."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+from locust import FastHttpUser, constant_throughput, task
+from locust.env import Environment
+
+from drainproof.record import Outcome
+from load.observer import Observer, observing, ready
+from load.plan import Plan
+from load.recorder import Recorder
+
+NAME = "clinic"
+DOCTORS, PATIENTS, PATIENT, BILL, PAY = "GET doctors", "GET patients", "GET patient", "POST bills", "POST pay"
+STREAMS = tuple(f"{NAME}/{operation}" for operation in (DOCTORS, PATIENTS, PATIENT, BILL, PAY))
+TASKS_PER_SECOND = 1.0
+PAGES = 2
+TIMED_OUT = ("timed out", "timeout")
+
+
+class ClinicStaff(FastHttpUser):
+    """Somebody at the clinic: looks up doctors and patients, opens bills and sees them paid."""
+
+    wait_time = constant_throughput(TASKS_PER_SECOND)
+    chance = random.Random()
+    run_id = ""
+
+    @task(2)
+    def browse_doctors(self) -> None:
+        self._get(f"/doctors?page={self.chance.randrange(PAGES)}", DOCTORS)
+
+    @task(3)
+    def look_up_patient(self) -> None:
+        listed = self._get(f"/patients?page={self.chance.randrange(PAGES)}", PATIENTS)
+        if found := listed.get("patients"):
+            self._get(f"/patients/{self.chance.choice(found)['id']}", PATIENT)
+
+    @task(2)
+    def bill(self) -> None:
+        """Open a bill and pay it, each with a key of its own."""
+        patients = self._get("/patients?page=0", PATIENTS).get("patients")
+        doctors = self._get("/doctors?page=0", DOCTORS).get("doctors")
+        if not patients or not doctors:
+            return
+        order = {
+            "patient_id": self.chance.choice(patients)["id"], "doctor_id": self.chance.choice(doctors)["id"],
+            "amount_cents": self.chance.randrange(100, 100_000), "key": self._key(),
+        }
+        if opened := self._post("/bills", order, BILL).get("id"):
+            self._post(f"/bills/{opened}/pay", {"key": self._key()}, PAY)
+
+    def _key(self) -> str:
+        return f"{self.run_id[:28]}-{uuid.uuid4().hex}"  # never repeated, although the choices are
+
+    def _get(self, path: str, operation: str) -> dict[str, Any]:
+        with self.client.get(path, name=operation, catch_response=True) as response:
+            return _content(response)
+
+    def _post(self, path: str, body: Mapping[str, Any], operation: str) -> dict[str, Any]:
+        with self.client.post(path, json=body, name=operation, catch_response=True) as response:
+            return _content(response)
+
+
+def _content(response: Any) -> dict[str, Any]:
+    """The JSON object of an answer, empty when it failed; a success that is no JSON object becomes a failure."""
+    status = response.status_code or 0
+    if not 200 <= status < 300:
+        if status:
+            response.failure(f"status {status}: {(response.text or '')[:200]}")
+        return {}
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        response.failure("the answer is not a JSON object")
+        return {}
+    return content
+
+
+class Hook:
+    """Puts every request of the users on the record, with monotonic instants of our own.
+
+    Locust's start time is the wall clock's and cannot be placed on the record's axis; its duration can.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._numbers = {stream.name.removeprefix(f"{NAME}/"): n for n, stream in enumerate(recorder.streams)}
+
+    def __call__(self, name: str, response_time: float, exception: BaseException | None, **_: object) -> None:
+        end = time.monotonic_ns()
+        start = end - round(response_time * 1e6)
+        reason = "" if exception is None else f"{type(exception).__name__}: {exception}"[:300]
+        self._recorder.done(self._numbers[name], start, start, end, _outcome(exception), reason=reason)
+
+
+def _outcome(exception: BaseException | None) -> Outcome:
+    if exception is None:
+        return Outcome.OK
+    late = isinstance(exception, TimeoutError) or any(word in str(exception).lower() for word in TIMED_OUT)
+    return Outcome.TIMEOUT if late else Outcome.ERROR
+
+
+def staff(plan: Plan) -> type[ClinicStaff]:
+    """The user class with this plan's limits, seed and names."""
+    seconds = plan.load.timeout_seconds
+    return type(
+        "ClinicStaff", (ClinicStaff,),
+        {
+            "connection_timeout": seconds, "network_timeout": seconds, "chance": random.Random(plan.seed),
+            "run_id": plan.run_id,
+        },
+    )
+
+
+def main(plan: Plan) -> int:
+    """Let the staff work until SIGTERM."""
+    logging.basicConfig(level=logging.WARNING)
+    random.seed(plan.seed)  # Locust chooses tasks by the module's own generator
+    rates = {"users": float(plan.load.clinic_users)}
+    with observing(NAME, plan, STREAMS, rates=rates) as observer:
+        gevent.signal_handler(signal.SIGTERM, observer.stop.set)
+        _work(observer)
+    return 0
+
+
+def _work(observer: Observer) -> None:
+    portal = observer.plan.portal
+    environment = Environment(
+        user_classes=[staff(observer.plan)], host=f"http://{portal.virtual_ip}:{portal.http_port}", stop_timeout=0
+    )
+    environment.events.request.add_listener(Hook(observer.recorder))  # type: ignore[no-untyped-call]
+    runner = environment.create_local_runner()
+    users = observer.plan.load.clinic_users
+    runner.start(users, spawn_rate=users)
+    ready(observer)
+    observer.stop.wait()
+    runner.quit()

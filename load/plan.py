@@ -1,0 +1,91 @@
+"""What an observer is told: one frozen plan, read from JSON, in which an unknown key is refused by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drainproof.errors import CannotRunError
+from drainproof.settings import Load
+
+PASSWORD_VARIABLE = "DRAINPROOF_SQL_PASSWORD"
+VIRTUAL_IP = "vip"
+"""How streams through the portal's virtual address are named."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Machine(_Part):
+    """One virtual machine of the portal, by the address that clients use."""
+
+    name: str
+    address: str
+
+
+class Portal(_Part):
+    """Where the service under test answers."""
+
+    vms: tuple[Machine, ...] = Field(min_length=1)
+    virtual_ip: str
+    http_port: int = Field(80, ge=1, le=65535)
+    sql_port: int = Field(3306, ge=1, le=65535)
+    sql_user: str = "drainproof"
+    database: str = "portal"
+
+    @property
+    def targets(self) -> tuple[Machine, ...]:
+        """Every machine, then the virtual address."""
+        return (*self.vms, Machine(name=VIRTUAL_IP, address=self.virtual_ip))
+
+    def machine(self, name: str) -> Machine:
+        """Raises CannotRunError when there is no machine of that name."""
+        for machine in self.vms:
+            if machine.name == name:
+                return machine
+        known = ", ".join(machine.name for machine in self.vms)
+        raise CannotRunError(f"The plan has no virtual machine {name!r}; choose one of {known}.")
+
+
+class Plan(_Part):
+    """One case's load: where to write, what to talk to, how much, and where Prometheus scrapes the observers."""
+
+    case_dir: Path
+    run_id: str
+    portal: Portal
+    load: Load = Load()
+    seed: int = 1
+    metrics_address: str = "127.0.0.1"
+    metrics_ports: dict[str, int] = Field(default_factory=dict)
+    """By observer; an observer that is not named exports nothing."""
+
+    @property
+    def timeout_ns(self) -> int:
+        """How long an operation may take, in nanoseconds."""
+        return round(self.load.timeout_seconds * 1e9)
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """Raises CannotRunError that names every wrong key."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise CannotRunError(f"The plan {path} cannot be read: {error.strerror}; name an existing file.") from error
+        except ValidationError as error:
+            sentences = [_sentence(path, problem["loc"], problem["msg"]) for problem in error.errors()]
+            raise CannotRunError(*sentences) from None
+
+
+def sql_password() -> str:
+    """The password of the portal's database, from the environment; raises CannotRunError without one."""
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password is None:
+        raise CannotRunError(f"The database password is missing; set the environment variable {PASSWORD_VARIABLE}.")
+    return password
+
+
+def _sentence(path: Path, where: tuple[int | str, ...], message: str) -> str:
+    return f"The plan {path}: {'.'.join(str(part) for part in where) or 'the file'}: {message}; correct it."

@@ -1,0 +1,124 @@
+"""Claim 1: at no observed moment did two virtual machines of the portal share a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from drainproof.record import Event
+from reports.evidence import Evidence
+from reports.series import holes
+from reports.spans import Span
+from reports.verdict import Claim, Part, Verdict, sum_up
+
+ID = "placement.separate-nodes"
+TITLE = "The virtual machines never shared a node, at any observed moment"
+WATCHES = ("vmi", "")
+"""How the watch of instances calls itself in its own events; a nameless one speaks for all."""
+GONE = ("Succeeded", "Failed")
+SILENT_SECONDS = 15.0
+"""A watch says that it is current every few seconds; one that is silent for longer may have missed a change."""
+
+
+def check(evidence: Evidence) -> Claim:
+    """Replay the watch of VirtualMachineInstances and look for two on one node."""
+    history = list(_history(evidence))
+    names = [vm.name for vm in evidence.vms]
+    parts = [_pair(evidence, history, first, second) for first, second in combinations(names, 2)]
+    parts += [part for name in names if (part := _unseen(history, name))]
+    seen = sum(time in evidence.window.span for time, _ in history)
+    good = f"{len(names)} virtual machines on {len(names)} different nodes through {seen} observed changes"
+    summary = sum_up(parts, lambda _: good, _watch_trouble(evidence))
+    return Claim(
+        id=ID,
+        title=TITLE,
+        verdict=summary.verdict,
+        measured=sum(part.measured or 0 for part in parts),
+        limit=0,
+        unit="shared moments",
+        detection="the watch delivers every change of a VMI's node; a change that the API never stored is not seen",
+        reason=summary.reason,
+        evidence=("events.jsonl: watch/vmi, watch/started, watch/lost, portal/deployed",),
+        hint="Check the required anti-affinity of the VirtualMachines." if summary.verdict is Verdict.FAIL else "",
+        parts=summary.parts,
+    )
+
+
+def _history(evidence: Evidence) -> Iterator[tuple[int, dict[str, str]]]:
+    """The node of each placed VM after each change, up to the end of the window."""
+    prefix = f"{evidence.namespace}/"
+    names = {vm.name for vm in evidence.vms}
+    nodes: dict[str, str] = {}
+    for event in evidence.of_kind("watch", "vmi"):
+        name = event.object.removeprefix(prefix)
+        if name not in names or event.t_ns > evidence.window.span.end:
+            continue
+        nodes.pop(name, None)
+        if node := _node(event):
+            nodes[name] = node
+        yield event.t_ns, dict(nodes)
+
+
+def _node(event: Event) -> str:
+    if event.data.get("event") == "DELETED" or event.data.get("phase") in GONE:
+        return ""
+    return str(event.data.get("node") or "")
+
+
+def _pair(evidence: Evidence, history: list[tuple[int, dict[str, str]]], first: str, second: str) -> Part:
+    window = evidence.window.span
+    shared: list[tuple[Span, str]] = []
+    ends = [time for time, _ in history[1:]] + [window.end]
+    together = ""
+    for (time, nodes), end in zip(history, ends, strict=True):
+        node = nodes.get(first, "")
+        here = node if node and node == nodes.get(second) else ""
+        if end <= window.begin:
+            continue
+        span = Span(time, end).within(window)
+        if here and here == together:
+            shared[-1] = (Span(shared[-1][0].begin, span.end), here)
+        elif here:
+            shared.append((span, here))
+        together = here
+    if not shared:
+        return Part(object=f"{first}, {second}", verdict=Verdict.PASS, measured=0, reason="never on one node")
+    span, node = shared[0]
+    seconds = sum(span.seconds for span, _ in shared)
+    moment = evidence.at(span.begin)
+    return Part(
+        object=f"{first}, {second}",
+        verdict=Verdict.FAIL,
+        measured=len(shared),
+        at=moment,
+        reason=f"both on {node} from {moment} on, for {seconds:.3f} s in all",
+        facts={"shared_s": seconds},
+    )
+
+
+def _unseen(history: list[tuple[int, dict[str, str]]], name: str) -> Part | None:
+    if any(name in nodes for _, nodes in history):
+        return None
+    return Part(object=name, verdict=Verdict.UNKNOWN, reason="the watch never saw it on a node")
+
+
+def _watch_trouble(evidence: Evidence) -> str:
+    """Why the watch may have missed a change in the window, or nothing."""
+    window = evidence.window.span
+    started = [event.t_ns for event in evidence.of_kind("watch", "started") if event.object in WATCHES]
+    if not started or started[0] > window.begin:
+        return "the watch was not running when the baseline began"
+    lost = [event for event in evidence.of_kind("watch", "lost") if event.t_ns in window and event.object in WATCHES]
+    if lost:
+        reason = lost[0].data.get("reason") or "no reason given"
+        return f"the watch broke at {evidence.at(lost[0].t_ns)} ({reason}): changes may have gone unseen"
+    alive = [event.t_ns for event in evidence.events if event.source == "watch" and _is_of_instances(event)]
+    silent = holes(sorted(alive), window, SILENT_SECONDS)
+    if silent:
+        return f"the watch said nothing for {silent[0].seconds:.1f} s from {evidence.at(silent[0].begin)} on"
+    return evidence.window.incomplete
+
+
+def _is_of_instances(event: Event) -> bool:
+    """Whether the watch of instances said something: a change, or that it is current."""
+    return event.kind == "vmi" or (event.kind in ("started", "synced") and event.object in WATCHES)

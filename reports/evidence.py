@@ -1,0 +1,249 @@
+"""The record of one case as the checks see it: read once, never changed, missing pieces reported when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from drainproof.clock import Anchor
+from drainproof.errors import RecordError
+from drainproof.record import CaseReader, Event, RunInfo, Samples
+from drainproof.settings import Limits, Load
+from reports.spans import Span
+from reports.verdict import MissingEvidenceError
+
+Content = TypeVar("Content")
+OBSERVERS = ("probe", "ledger", "witness", "clinic")
+UNTITLED = "The patient portal stays available while the node under each of its virtual machines is drained"
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """A virtual machine of the portal, as it was deployed."""
+
+    name: str
+    uid: str
+    address: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """One drain of the run; the end is the window's if the record has none."""
+
+    phase: str
+    node: str
+    span: Span
+    vms: tuple[str, ...]
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time that is judged: from the begin of the baseline to the end of the last settling."""
+
+    span: Span
+    baseline: Span
+    incomplete: str
+    """Why the window did not end as planned, or empty; then nothing can pass, but what failed has failed."""
+
+
+@dataclass(frozen=True)
+class _Piece(Generic[Content]):
+    """A file of the record, or why it could not be read."""
+
+    content: Content | None
+    trouble: str = ""
+
+    def get(self) -> Content:
+        if self.content is None:
+            raise MissingEvidenceError(self.trouble)
+        return self.content
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the checks may look at. Everything is derived from the files of the record and from nothing else."""
+
+    case: str
+    run: RunInfo
+    limits: Limits
+    load: Load
+    events: tuple[Event, ...]
+    _samples: _Piece[Mapping[str, Samples]] = field(repr=False)
+    _metrics: _Piece[list[dict[str, Any]]] = field(repr=False)
+    _tables: _Piece[pa.Table] = field(repr=False)
+
+    @classmethod
+    def of(cls, directory: Path, limits: Limits | None = None) -> Evidence:
+        """Read a case, to be judged by the run's own limits or by others.
+
+        Raises RecordError when its events or the description of its run cannot be read.
+        """
+        case = CaseReader(directory)
+        run = case.run
+        try:
+            limits = limits or Limits.model_validate(run.settings["limits"])
+            load = Load.model_validate(run.settings["load"])
+        except (KeyError, TypeError, ValidationError) as error:
+            path = directory.parent / "run.json"
+            raise RecordError(f"{path}: its settings lack valid limits or load: {error}") from error
+        return cls(
+            case=directory.resolve().name,
+            run=run,
+            limits=limits,
+            load=load,
+            events=tuple(case.events()),
+            _samples=_piece(case.samples, directory),
+            _metrics=_piece(case.metrics, directory),
+            _tables=_piece(case.tables, directory),
+        )
+
+    @property
+    def anchor(self) -> Anchor:
+        return self.run.anchor
+
+    @property
+    def samples(self) -> Mapping[str, Samples]:
+        """By stream. Raises MissingEvidenceError when there are none."""
+        return self._samples.get()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The stored queries. Raises MissingEvidenceError when there are none."""
+        return self._metrics.get()
+
+    @property
+    def tables(self) -> pa.Table:
+        """The audited rows. Raises MissingEvidenceError when there are none."""
+        return self._tables.get()
+
+    def at(self, t_ns: int) -> str:
+        """The moment in wall time (UTC) with milliseconds, as reasons name it."""
+        return self.anchor.wall(t_ns).strftime("%H:%M:%S.%f")[:-3]
+
+    def of_kind(self, source: str, kind: str, object: str | None = None) -> list[Event]:
+        """The events of one source and kind, and of one object if it is named, by time."""
+        return [
+            event
+            for event in self.events
+            if event.source == source and event.kind == kind and object in (None, event.object)
+        ]
+
+    @cached_property
+    def title(self) -> str:
+        """The sentence that is certified."""
+        titles = [event.data.get("title") for event in self.of_kind("run", "case")]
+        return str(titles[0]) if titles and titles[0] else UNTITLED
+
+    @cached_property
+    def _deployed(self) -> Mapping[str, Any]:
+        events = self.of_kind("portal", "deployed")
+        if not events:
+            raise MissingEvidenceError("events.jsonl has no event portal/deployed: the portal was never deployed")
+        return events[-1].data
+
+    @cached_property
+    def namespace(self) -> str:
+        return str(self._deployed["namespace"])
+
+    @cached_property
+    def vms(self) -> tuple[Vm, ...]:
+        """The portal's machines by name. Raises MissingEvidenceError when there is no portal."""
+        found = [
+            Vm(str(vm["name"]), str(vm["uid"]), str(vm["address"]), str(vm["node"])) for vm in self._deployed["vms"]
+        ]
+        if len(found) < 2:
+            raise MissingEvidenceError(f"the portal has {len(found)} virtual machines: nothing is replicated")
+        return tuple(sorted(found, key=lambda vm: vm.name))
+
+    @cached_property
+    def phases(self) -> Mapping[str, Span]:
+        """The finished phases by name."""
+        begun: dict[str, int] = {}
+        spans: dict[str, Span] = {}
+        for event in self.of_kind("run", "phase"):
+            name = str(event.data.get("phase"))
+            if event.data.get("state") == "begin":
+                begun.setdefault(name, event.t_ns)
+            elif name in begun:
+                spans[name] = Span(begun[name], event.t_ns)
+        return spans
+
+    def began(self, phase: str) -> int | None:
+        """When a phase began, or None."""
+        times = [
+            event.t_ns
+            for event in self.of_kind("run", "phase")
+            if event.data.get("phase") == phase and event.data.get("state") == "begin"
+        ]
+        return times[0] if times else None
+
+    @cached_property
+    def window(self) -> Window:
+        """Raises MissingEvidenceError when no baseline was begun."""
+        begin = self.began("baseline")
+        if begin is None:
+            raise MissingEvidenceError("events.jsonl has no begin of the baseline: nothing was observed undisturbed")
+        baseline = self.phases.get("baseline")
+        drains, settled = self._numbers("drain/"), self._numbers("settle/")
+        failed = [
+            f"{event.data.get('phase')}: {event.data['error']}"
+            for event in self.of_kind("run", "phase")
+            if event.data.get("error") and str(event.data.get("phase")).startswith(("baseline", "drain", "settle"))
+        ]
+        incomplete = failed[0] if failed else ""
+        if baseline is None:
+            incomplete = incomplete or "the baseline never ended"
+        elif not drains:
+            incomplete = incomplete or "no node was drained"
+        elif drains[-1] not in settled or f"settle/{drains[-1]}" not in self.phases:
+            incomplete = incomplete or f"the run ended before all was steady again after drain/{drains[-1]}"
+        last_settle = self.phases.get(f"settle/{drains[-1]}") if drains else None
+        end = last_settle.end if last_settle else self._last_moment(begin)
+        return Window(Span(begin, end), baseline or Span(begin, end), incomplete)
+
+    def _numbers(self, prefix: str) -> list[int]:
+        names = {str(event.data.get("phase")) for event in self.of_kind("run", "phase")}
+        numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+        return sorted(int(number) for number in numbers if number.isdigit())
+
+    def _last_moment(self, begin: int) -> int:
+        """The end of the window of a run that broke off: before anything was stopped."""
+        stops = [moment for phase in ("quiesce", "audit", "teardown") if (moment := self.began(phase)) is not None]
+        stops += [event.t_ns for event in self.events if event.kind == "stop" and event.source in OBSERVERS]
+        return min((stop for stop in stops if stop > begin), default=self.events[-1].t_ns)
+
+    @cached_property
+    def drains(self) -> tuple[Drain, ...]:
+        """The drains in order, finished or not."""
+        return tuple(self._drain(number) for number in self._numbers("drain/"))
+
+    def _drain(self, number: int) -> Drain:
+        phase = f"drain/{number}"
+        begin = self.began(phase)
+        span = self.phases.get(phase) or Span(begin or 0, self.window.span.end)
+        events = [event for event in self.events if event.source == "drain" and event.t_ns in span]
+        begun = [event for event in events if event.kind == "begin"]
+        ended = [event for event in events if event.kind == "end"]
+        names = tuple(sorted(_name(vm) for event in begun for vm in event.data.get("vms") or ()))
+        errors = [str(event.data["error"]) for event in ended if event.data.get("error")]
+        return Drain(phase, begun[0].object if begun else "", span, names, errors[0] if errors else "")
+
+
+def _name(vm: object) -> str:
+    name = vm.get("name") if isinstance(vm, Mapping) else vm
+    return str(name).rpartition("/")[2]
+
+
+def _piece(read: Callable[[], Content], directory: Path) -> _Piece[Content]:
+    try:
+        return _Piece(read())
+    except RecordError as error:
+        return _Piece(None, str(error).replace(f"{directory}/", ""))

@@ -1,0 +1,86 @@
+"""Judge a stored record again, with the checks of this version: `python -m reports.rejudge RUN_OR_CASE_DIR [--write]`.
+
+Exit codes: 0 pass, 1 fail, 2 unknown, 3 the record cannot be read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from drainproof.errors import DrainproofError, RecordError
+from drainproof.record import Run
+from drainproof.record.case import EVENTS, VERDICT
+from drainproof.record.run import RUN_FILE
+from reports import terminal
+from reports.judge import conclude, judge, read_verdict
+from reports.publishing import publish
+from reports.verdict import CaseVerdict, worst
+
+UNREADABLE = 3
+
+
+@click.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--write", is_flag=True, help="replace verdict.json and the reports by the new ones")
+def rejudge(record: Path, write: bool) -> int:
+    """Judge a run, or one of its cases, from its record alone.
+
+    Exit codes: 0 pass, 1 fail, 2 unknown, 3 the record cannot be read.
+    """
+    cases = _cases(record)
+    verdicts = []
+    for case in cases:
+        verdict = conclude(case)
+        verdicts.append(verdict)
+        terminal.show(verdict, case, sys.stdout)
+        print(_compared(case, verdict))
+        if write:
+            judge(case)
+    if write:
+        publish(cases[0].parent)
+    return worst(verdict.verdict for verdict in verdicts).exit_code
+
+
+def _cases(record: Path) -> list[Path]:
+    if (record / EVENTS).exists():
+        return [record]
+    if not (record / RUN_FILE).exists():
+        raise RecordError(f"{record}: holds neither a run ({RUN_FILE}) nor a case ({EVENTS}); name such a directory")
+    cases = Run(record).cases()
+    if not cases:
+        raise RecordError(f"{record}: this run has no case that could be judged")
+    return cases
+
+
+def _compared(case: Path, verdict: CaseVerdict) -> str:
+    """Whether the stored verdict says the same."""
+    if not (case / VERDICT).exists():
+        return "There was no verdict before."
+    try:
+        stored = read_verdict(case).as_json()
+    except RecordError as error:
+        return f"The stored verdict cannot be read: {error}"
+    same = stored == verdict.as_json()
+    return "The stored verdict is the same." if same else "The stored verdict differs from this one."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; what cannot be read is told in a sentence."""
+    try:
+        code = rejudge.main(arguments, prog_name="python -m reports.rejudge", standalone_mode=False)
+    except (click.ClickException, DrainproofError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print(f"could not judge: {message}", file=sys.stderr)
+        return UNREADABLE
+    except Exception as error:  # noqa: BLE001 - a record that breaks the judge must not look like a refuted claim
+        print(f"could not judge: the judge itself broke: {type(error).__name__}: {error}", file=sys.stderr)
+        return UNREADABLE
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The verdict on a terminal: a table of all claims, then four lines for each that does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reports.text import DECISION, allowed, clean, measured, of_what, summary
+from reports.verdict import CaseVerdict, Claim, Verdict
+
+STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
+
+
+def show(verdict: CaseVerdict, case: Path, stream: TextIO) -> None:
+    """Print a case's verdict, as plain lines where there is no terminal; the record's words cannot steer it."""
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+    console.print(_headline(verdict))
+    if console.is_terminal:
+        console.print(_table(verdict))
+    else:
+        for claim in verdict.claims:
+            console.print(_line(claim))
+    for claim in verdict.claims:
+        if claim.verdict is not Verdict.PASS:
+            for line in failure_lines(claim, shown(case)):
+                console.print(Text(line, style=STYLES[claim.verdict] if not line.startswith(" ") else ""))
+
+
+def failure_lines(claim: Claim, record: str) -> list[str]:
+    """What happened in four lines: the finding, the first witness, the others, and where to look further."""
+    deciding = [part for part in claim.parts if part.verdict is claim.verdict]
+    finding = f"{claim.id}  {claim.verdict.upper()}  {_finding(claim)}"
+    first = f"{deciding[0].object}: {deciding[0].reason}" if deciding else claim.reason
+    more = ", ".join(part.object for part in deciding[1:6])
+    others = f"likewise: {more}" if more else f"claim: {claim.title}"
+    where = f"record: {record}   re-judge: python -m reports.rejudge {record}"
+    hint = f"   hint: {claim.hint}" if claim.hint else ""
+    return [clean(finding), *(f"  {clean(line)}" for line in (first, others, where + hint))]
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _finding(claim: Claim) -> str:
+    if claim.measured is None:
+        return "not measured"
+    finding = f"{of_what(claim)}: {measured(claim)}"
+    return f"{finding}, {allowed(claim)} allowed" if claim.bound else finding
+
+
+def _headline(verdict: CaseVerdict) -> Text:
+    decision = f"{DECISION[verdict.verdict]} ({verdict.verdict})"
+    told = f": {clean(verdict.title)}\n{clean(verdict.case)}: {summary(verdict.claims)}"
+    return Text.assemble((decision, STYLES[verdict.verdict]), told)
+
+
+def _table(verdict: CaseVerdict) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("verdict")
+    table.add_column("claim", ratio=2)
+    table.add_column("measured", justify="right")
+    table.add_column("allowed", justify="right")
+    for claim in verdict.claims:
+        name = Text.assemble(claim.id, "\n", (clean(claim.reason), "dim"))
+        mark = Text(claim.verdict.upper(), style=STYLES[claim.verdict])
+        figure = Text.assemble(clean(measured(claim)), "\n", (clean(of_what(claim)), "dim"))
+        table.add_row(mark, name, figure, Text(clean(allowed(claim))))
+    return table
+
+
+def _line(claim: Claim) -> Text:
+    figures = f"{of_what(claim)} {measured(claim)} ({allowed(claim)})" if claim.measured is not None else "not measured"
+    return Text(clean(f"{claim.verdict.upper():8}{claim.id:26}{figures}: {claim.reason}"))

@@ -1,0 +1,71 @@
+"""Text as shown: foreign strings without control characters, numbers with fitting precision."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from reports.verdict import Claim, Verdict
+
+DANGEROUS = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories that steer a terminal, reorder text or are not allowed in XML."""
+SYMBOLS = ("s", "ms")
+"""What may stand behind a number; a claim's unit is such a symbol, a comma and what is measured, or words only."""
+DECISION = {Verdict.PASS: "GO", Verdict.FAIL: "NO-GO", Verdict.UNKNOWN: "UNDECIDED"}
+
+
+def clean(text: object) -> str:
+    """The text with every control, formatting and lone surrogate character made visible as an escape."""
+    return "".join(_visible(character) for character in str(text))
+
+
+def _visible(character: str) -> str:
+    harmless = unicodedata.category(character) not in DANGEROUS and ord(character) not in (0xFFFE, 0xFFFF)
+    return character if harmless else character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def number(value: float | None) -> str:
+    """A measured value: counts whole, small values with three decimals, large ones with one."""
+    if value is None:
+        return "–"
+    if float(value).is_integer():
+        return str(int(value))
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def measured(claim: Claim) -> str:
+    """The measured value with its symbol: `0.651 s`."""
+    return with_symbol(claim.measured, claim)
+
+
+def with_symbol(value: float | None, claim: Claim) -> str:
+    """A value in the unit of a claim, without the words: `2 s`, `0`."""
+    return f"{number(value)} {_split(claim)[0]}".strip() if value is not None else "–"
+
+
+def of_what(claim: Claim) -> str:
+    """What the measured value counts or is the size of: `longest gap`, `lost or differing rows`."""
+    return _split(claim)[1]
+
+
+def _split(claim: Claim) -> tuple[str, str]:
+    head, _, rest = claim.unit.partition(", ")
+    return (head, rest) if head in SYMBOLS else ("", claim.unit)
+
+
+def allowed(claim: Claim) -> str:
+    """What the claim allows: `at most 2 s`."""
+    if not claim.bound:
+        return "informs only"
+    return f"{claim.bound} {with_symbol(claim.limit, claim)}" if claim.limit is not None else "–"
+
+
+def summary(claims: Sequence[Claim]) -> str:
+    """How many claims hold, fail or lack evidence, in a sentence."""
+    counts = Counter(claim.verdict for claim in claims)
+    if counts[Verdict.PASS] == len(claims):
+        return f"all {len(claims)} claims hold"
+    told = [f"{counts[Verdict.FAIL]} failed"] if counts[Verdict.FAIL] else []
+    told += [f"{counts[Verdict.UNKNOWN]} could not be decided"] if counts[Verdict.UNKNOWN] else []
+    return f"of {len(claims)} claims {' and '.join(told)}, {counts[Verdict.PASS]} hold"

@@ -1,0 +1,1 @@
+"""What is certified: tests only, one folder per claim family."""

@@ -1,0 +1,1 @@
+"""Services stay available while the cluster is maintained under them."""

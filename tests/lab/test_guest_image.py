@@ -1,0 +1,72 @@
+"""The guest image, built and started under software emulation without the rest of the lab."""
+
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drainproof.wait import Deadline, wait
+from lab.image import EMULATED_CPU, GuestImage, ensure, nocloud
+
+HTTP_PORT = 18080
+PATIENCE_S = 60.0
+META_DATA = '{"instance-id": "one.test", "local-hostname": "guest-one"}\n'
+USER_DATA = """#!/bin/sh
+echo secret > /run/password
+portal-member --cluster one --address 10.0.2.15 --members 10.0.2.15 --bootstrap \\
+    --user tester --password-file /run/password
+"""
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> GuestImage:
+    """An image built from nothing."""
+    return ensure(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def console(image: GuestImage, tmp_path: Path) -> Iterator[Path]:
+    """The console log of a running guest that is the only member of its cluster."""
+    log = tmp_path / "console"
+    data, seed = tmp_path / "data", tmp_path / "seed"
+    with data.open("wb") as file:
+        file.truncate(1 << 30)
+    nocloud.write(seed, USER_DATA, META_DATA)
+    disks = [("root", image.root, "on"), ("data", data, "off"), ("cidata", seed, "on")]
+    argv = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", EMULATED_CPU, "-m", "512",
+            "-nodefaults", "-display", "none", "-serial", f"file:{log}", "-kernel", str(image.kernel),
+            "-initrd", str(image.initrd), "-append", image.cmdline, "-device", "virtio-net-pci,netdev=net",
+            "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{HTTP_PORT}-:80"]  # fmt: skip
+    for serial, path, readonly in disks:
+        argv += ["-drive", f"if=none,id={serial},file={path},format=raw,readonly={readonly}",
+                 "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]  # fmt: skip
+    guest = subprocess.Popen(argv)
+    yield log
+    guest.kill()
+    guest.wait()
+
+
+def test_guest_serves_the_portal(console: Path) -> None:
+    """A started guest announces its steps in order and answers from its database."""
+    assert b"Dr. Number 1" in _answer("/doctors")
+    assert b"guest-one" in _answer("/identity")
+    text = console.read_text(errors="replace")
+    steps = [text.index(f"drainproof-guest: {step}") for step in ("init", "network 10.0.2.15", "ready")]
+    assert steps == sorted(steps)
+
+
+def _answer(path: str) -> bytes:
+    """Return the guest's answer, asking again until it is a success."""
+
+    def ask() -> bytes:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{HTTP_PORT}{path}", timeout=5) as response:
+                return bytes(response.read())
+        except OSError:
+            return b""
+
+    return wait(f"an answer to {path}", ask, until=bool, deadline=Deadline(PATIENCE_S))

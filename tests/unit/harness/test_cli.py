@@ -1,0 +1,49 @@
+"""The command: a mistake is one sentence with its remedy and exit code 3."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+
+
+def _drainproof(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "drainproof", *arguments]
+    environment = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("certify", "--tagret", "lab"), "No such option '--tagret'"),
+        (("certfy",), "No such command 'certfy'"),
+        (("certify", "--profile", "quik"), "There is no profile 'quik'; choose one of"),
+        (("certify", "--target", "moon"), "There is no target 'moon'; use lab"),
+        (("certify", "--target-facts", "nowhere.toml"), "'nowhere.toml' does not exist"),
+        (("rejudge", "nowhere"), "'nowhere' does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_3(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    """No traceback, nothing written, the remedy named."""
+    done = _drainproof(*arguments, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unusable_kubeconfig_is_told(tmp_path: Path) -> None:
+    """A cluster that cannot be reached is could-not-run, not fail."""
+    (tmp_path / "config").write_text("apiVersion: v1\nkind: Config\n")
+    command = [sys.executable, "-m", "drainproof", "certify", "--target", "kubeconfig"]
+    environment = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "KUBECONFIG": str(tmp_path / "config")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "cannot be used" in done.stderr

@@ -1,0 +1,89 @@
+"""The drain: what it does in which order, and the proof it leaves in the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from drainproof.api import Cluster
+from drainproof.errors import WaitTimeoutError
+from drainproof.journal import Journal
+from drainproof.record import Case, CaseReader, Event
+from drainproof.vm import VirtualMachine
+from drainproof.wait import Deadline
+from scenarios.drain import Drain, downtime_facts
+from tests.unit.harness.fakes import FakeClock, FakeCluster
+
+
+def _drain(cluster: FakeCluster, tmp_path: Path, seconds: float = 30) -> list[Event]:
+    case = Case(tmp_path / "run" / "case")
+    fake = cast(Cluster, cluster)
+    drain = Drain(fake, "node-a", [VirtualMachine(fake, "vm-0", "ns")], case.events, Journal.of(tmp_path / "run"))
+    try:
+        drain.run(Deadline(seconds, FakeClock()))
+    finally:
+        case.close()
+    return CaseReader(case.directory).events()
+
+
+def _one(events: list[Event], kind: str) -> dict[str, Any]:
+    found = [event for event in events if event.kind == kind]
+    assert len(found) == 1, [event.kind for event in events]
+    return dict(found[0].data)
+
+
+def test_the_finished_launcher_s_log_is_read_before_it_is_evicted(tmp_path: Path) -> None:
+    """The hypervisor's downtime stands in a log that the last eviction removes."""
+    cluster = FakeCluster()
+    events = _drain(cluster, tmp_path)
+    assert cluster.calls == [
+        "unschedulable=True", "evict in phase Running", "log in phase Succeeded", "evict in phase Succeeded",
+        "unschedulable=False",
+    ]
+    assert _one(events, "downtime")["downtime_ms"] == 140
+
+
+def test_a_drain_proves_that_it_happened_and_healed(tmp_path: Path) -> None:
+    """The record holds the refusals, the migration and the proof."""
+    events = _drain(FakeCluster(), tmp_path)
+    assert [event.data["code"] for event in events if event.kind == "evict"] == [429, 201]
+    migrated = _one(events, "migrated")
+    assert (migrated["from"], migrated["to"], migrated["vmim"], migrated["live"]) == (
+        "node-a", "node-b", "kubevirt-evacuation-x", True)
+    assert _one(events, "proof") == {"happened": True, "healed": True, "reasons": []}
+
+
+def test_a_restart_is_not_called_a_live_migration(tmp_path: Path) -> None:
+    """A machine that comes back under a new uid has moved, but not live."""
+    migrated = _one(_drain(FakeCluster(restarts=True, migrates=False), tmp_path), "migrated")
+    assert migrated["live"] is False
+    assert migrated["uid"] == "uid-2"
+
+
+def test_a_drain_that_hangs_uncordons_and_says_what_is_left(tmp_path: Path) -> None:
+    """The time-out names the pod; the node is schedulable again, and the journal knows it."""
+    cluster = FakeCluster(migrates=False)
+    with pytest.raises(WaitTimeoutError, match=r"node node-a is drained.*virt-launcher-vm-0-abcde \(Running\)"):
+        _drain(cluster, tmp_path, seconds=5)
+    assert cluster.calls[-1] == "unschedulable=False"
+    assert [entry["do"] for entry in Journal.of(tmp_path / "run").entries()] == ["cordon", "uncordoned"]
+    events = CaseReader(tmp_path / "run" / "case").events()
+    proof = _one(events, "proof")
+    assert proof["happened"] is True
+    assert "node node-a is drained" in proof["reasons"][0]
+
+
+def test_downtime_facts_of_a_real_launcher_log() -> None:
+    """The line of KubeVirt v1.9.0 is understood; progress lines with ExpectedDowntime are not taken for it."""
+    uid = "80ff5997-b919-42b5-a7bf-04101fdb2070"
+    log = (
+        f'{{"msg":"Migration info for {uid}: TimeElapsed:400ms ExpectedDowntime:300ms DiskMbps:0"}}\n'
+        f'{{"msg":"Migration info for {uid}: TimeElapsed:1376ms Iteration:3 Downtime:161ms DowntimeNet:158ms"}}\n'
+        f"lab: migration {uid} stop_ns=100 resume_ns=260\n"
+    )
+    facts = downtime_facts(log)
+    assert (facts["downtime_ms"], facts["downtime_net_ms"], facts["total_ms"]) == (161, 158, 1376)
+    assert (facts["migration_uid"], facts["stop_ns"], facts["resume_ns"]) == (uid, 100, 260)
+    assert downtime_facts("nothing of interest") == {}
