@@ -124,7 +124,7 @@ def main() -> int:
         click.echo(str(error), err=True)
         return EXIT_REFUSED
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was left running", err=True)
+        click.echo("interrupted; what had been started is gone", err=True)
         return EXIT_REFUSED
     return 0
 

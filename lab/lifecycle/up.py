@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +35,7 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
     """Start the lab, or find it running with the same settings; returns the facts about it.
 
     Raises RequirementsError with all that this machine lacks, LifecycleError when something did not start; whatever
-    had been started is gone then.
+    had been started is gone then. From that moment on, or from the lab being up, SIGINT and SIGTERM are blocked.
     """
     found = checks.problems(config)
     if found:
@@ -52,7 +53,9 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
             leftovers.remove(config.name, config.state, keep_lock=True)
         try:
             _start(config, guest, progress)
+            _no_more_interruptions()
         except BaseException:  # whatever ended the start, Ctrl-C included, nothing of it may stay; re-raised below
+            _no_more_interruptions()
             progress("the lab did not start; removing what there is of it")
             logs = _save_logs(config)
             if logs:
@@ -61,6 +64,11 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
             raise
         progress(f"lab {config.name} is up, after {time.monotonic() - begun:.1f} s")
         return facts(config, guest)
+
+
+def _no_more_interruptions() -> None:
+    """An interruption comes too late for a lab that is up, and would leave half of one that is being removed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
 def running(config: LabConfig) -> bool:

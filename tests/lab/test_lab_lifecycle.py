@@ -108,10 +108,24 @@ def test_interrupted_start_takes_itself_down(seconds: float) -> None:
     )
     let_run(process, seconds)
     process.send_signal(signal.SIGTERM)
-    # Before it has taken charge of the signal, Python itself ends; after its work is done, the lab is up.
+    # Before up has taken charge of the signal, Python itself ends; once its work is done, the lab is up.
     assert process.wait(timeout=30) in (0, 3, -signal.SIGTERM)
     if process.returncode != 0:
         assert [entry for entry in traces() if not entry.endswith(".lock")] == []
+
+
+def test_interruption_comes_too_late_for_a_lab_that_is_up() -> None:
+    """SIGTERM after the last step neither fails the command nor ends the lab."""
+    with subprocess.Popen(
+        command("up", "--nodes", "2", "--api-port", str(PORT)), cwd=PROJECT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert any("is up, after" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert process.returncode == 0
+    assert json.loads(lab("status", "--json").stdout)["missing"] == []
 
 
 @pytest.mark.parametrize("victim", ["lab.api", "lab.controllers", "--node node-b", "dnsmasq", "prometheus"])
