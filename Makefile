@@ -2,10 +2,10 @@
 PYTHON_RUN = .venv/bin/python
 export TOX_WORK_DIR = .tox
 
-.PHONY: help setup certify test unit contract lab-tests lint bench lab cleanup
+.PHONY: help setup certify test unit contract lab-tests lint bench bench-instrument lab cleanup
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything that the project needs
 	@./bootstrap.sh
@@ -31,6 +31,9 @@ lab-tests: setup ## tests with real guests
 
 bench: setup ## print the project's figures
 	@$(PYTHON_RUN) -m bench
+
+bench-instrument: setup ## prove the stopwatch against known blackouts (as root, about 25 minutes)
+	@$(PYTHON_RUN) -m bench.instrument $(ARGS)
 
 lab: setup ## start the embedded lab and leave it running
 	@.venv/bin/drainproof lab up

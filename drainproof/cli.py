@@ -18,7 +18,7 @@ import click
 from drainproof.cleanup import undo_dead_runs
 from drainproof.errors import CannotRunError, DrainproofError
 from drainproof.settings import load_profile
-from drainproof.target import target_kind
+from drainproof.target import default_profile, target_kind
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROFILES = PROJECT / "suites" / "profiles"
@@ -38,11 +38,12 @@ def cli() -> None:
 @cli.command()
 @click.option("--target", default="lab", show_default=True, help="lab[:NAME] or kubeconfig[:CONTEXT]")
 @click.option("--target-facts", type=click.Path(exists=True, dir_okay=False), help="TOML file about a real cluster")
-@click.option("--profile", default="quick", show_default=True, help="a profile of suites/profiles, or a TOML file")
+@click.option("--profile", default="", help="of suites/profiles, or a TOML file  [lab: quick, else: standard]")
 @click.option("--runs", default="runs", show_default=True, help="directory of the records")
 @click.option("-k", "keyword", default="", help="only the tests whose name matches, as pytest takes it")
 def certify(target: str, target_facts: str | None, profile: str, runs: str, keyword: str) -> None:
     """Run the suites against a target and print the verdict."""
+    profile = profile or default_profile(target)
     load_profile(profile, PROFILES)
     if target_kind(target)[0] == "lab" and os.geteuid() != 0:
         raise CannotRunError("The lab makes network namespaces and needs root; run as root, or name a real cluster.")

@@ -61,7 +61,7 @@ class LongestGap:
     """The gaps of one stream as it runs: the one that is open now and the longest so far, in nanoseconds.
 
     Until the first success the open gap counts from `begun_ns`; it is then forgotten, because a gap lies between two
-    successes. An answer that arrives out of order changes nothing.
+    successes. An answer from before the last one changes nothing.
     """
 
     def __init__(self, begun_ns: int) -> None:
@@ -69,11 +69,15 @@ class LongestGap:
         self._longest_ns = 0
         self._succeeded = False
 
-    def success(self, answered_ns: int) -> None:
-        """One success, answered at that instant."""
+    def successes(self, answered_ns: npt.NDArray[np.int64]) -> None:
+        """Successes by the instant of their answer, sorted."""
+        if not len(answered_ns):
+            return
+        edges = np.maximum(answered_ns, self._last_ns)
         if self._succeeded:
-            self._longest_ns = max(self._longest_ns, answered_ns - self._last_ns)
-        self._last_ns = max(self._last_ns, answered_ns)
+            edges = np.concatenate((np.array([self._last_ns], np.int64), edges))
+        self._longest_ns = max(self._longest_ns, int(np.diff(edges).max(initial=0)))
+        self._last_ns = int(edges[-1])
         self._succeeded = True
 
     def current_ns(self, now_ns: int) -> int:

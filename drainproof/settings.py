@@ -11,6 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drainproof.errors import CannotRunError
+from drainproof.streams import CONTROL, HEARTBEAT, OUTSIDE, TCP_KEPT, TCP_NEW, UDP, Stream
+
+CONTROL_PERIODS = 5
+"""A known blackout of fewer periods of the control stream could be found by luck alone."""
 
 
 class _Part(BaseModel):
@@ -43,6 +47,39 @@ class Load(_Part):
     """Ledger writes: each is a transaction on every member."""
     timeout_seconds: float = Field(5.0, gt=0)
     """After this long without an answer an HTTP request or a write has failed."""
+    udp_rate: float = Field(1000.0, gt=0, le=5000)
+    """Echo requests of the stopwatch, on a strict schedule; they say how long an outage lasted."""
+    heartbeat_rate: float = Field(100.0, gt=0, le=1000)
+    """Ticks that each guest sends by itself, with its own clocks."""
+    tcp_kept_rate: float = Field(100.0, gt=0, le=1000)
+    """Echo requests on one kept TCP connection."""
+    tcp_new_rate: float = Field(200.0, gt=0, le=1000)
+    """New TCP connections, one at a random moment of each slot, to each machine and to the virtual address."""
+    control_rate: float = Field(1000.0, gt=0, le=5000)
+    """Echo requests that never leave the client: what they miss, the client has missed. Not per machine."""
+    probe_timeout_seconds: float = Field(1.0, gt=0, le=10)
+    """After this long an answer to the stopwatch is late, whatever the baseline says."""
+    vantages: int = Field(64, ge=0)
+    """From how many of the target's other vantage points the stopwatch looks at most."""
+    vantage_share: float = Field(0.1, gt=0, le=1)
+    """The rates at other vantage points: of UDP echo (agentless: of connections) and of the control stream."""
+    agentless: bool = False
+    """Guests may not be touched: no echo and no heartbeat, the stopwatch only opens TCP connections."""
+    control_blackout_ms: float = Field(20.0, ge=2, le=500)
+    """How long the known blackouts of the control stream are at least; the instrument has to find them in every run."""
+    control_every_seconds: float = Field(5.0, ge=1)
+
+    def stopwatch_rate(self, stream: Stream) -> float:
+        """How often per second the stopwatch asks on one of its own streams; raises KeyError for any other stream."""
+        rates = {
+            UDP: self.udp_rate, HEARTBEAT: self.heartbeat_rate, TCP_KEPT: self.tcp_kept_rate,
+            TCP_NEW: self.tcp_new_rate, CONTROL: self.control_rate,
+        }
+        return rates[stream.kind] * (1.0 if stream.vantage == OUTSIDE else self.vantage_share)
+
+    def control_blackout_seconds(self, control: Stream) -> float:
+        """How long the known blackouts of a control stream are: five of its periods at least."""
+        return max(self.control_blackout_ms / 1000, CONTROL_PERIODS / self.stopwatch_rate(control))
 
 
 class Limits(_Part):
@@ -51,6 +88,10 @@ class Limits(_Part):
     http_new_gap_seconds: float = Field(2.0, gt=0)
     http_reused_gap_seconds: float = Field(2.0, gt=0)
     sql_gap_seconds: float = Field(2.0, gt=0)
+    outage_seconds: float = Field(2.0, gt=0)
+    """The longest outage that the stopwatch may measure on any of its own streams."""
+    void_share: float = Field(0.15, ge=0, le=1)
+    """With more of the window void, because the stopwatch itself was away, an outage claim is unknown."""
     observer_stall_seconds: float = Field(1.0, gt=0)
     """An observer that was itself late by more than this proves nothing for that time."""
     flow_control_paused: float = Field(0.25, ge=0, le=1)

@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from drainproof.errors import CannotRunError
+from drainproof.streams import OUTSIDE
 
 
 class PrometheusFacts(BaseModel):
@@ -39,6 +40,17 @@ class StorageFacts(BaseModel):
     local: str = ""
 
 
+class Vantage(BaseModel):
+    """A further place from which clients may look at the service: a node, another network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    """Ends the names of the streams that are watched from there."""
+    exec: tuple[str, ...] = Field(min_length=1)
+    """Prefix of every command that has to run there; used where the clients are, on the same file system."""
+
+
 class Target(BaseModel):
     """What a run has to know about a cluster; the embedded lab prints it, for a real cluster a TOML file holds it."""
 
@@ -51,6 +63,8 @@ class Target(BaseModel):
     """Prefix of every command that has to run where the clients are; empty: on this host."""
     client_address: str = ""
     """The clients' address as Prometheus reaches it; empty: the load cannot be scraped."""
+    vantages: tuple[Vantage, ...] = ()
+    """Where else the stopwatch looks from; the clients' own place is always one."""
     prometheus: PrometheusFacts | None = None
     address_pool: tuple[str, ...] = ()
     """Free addresses on the pod network for guests that must know each other before they start."""
@@ -59,6 +73,14 @@ class Target(BaseModel):
     emulated: bool = False
     """Whether guests run under software emulation; timings then say nothing about real hardware."""
     is_lab: bool = False
+
+    @field_validator("vantages")
+    @classmethod
+    def _told_apart(cls, vantages: tuple[Vantage, ...]) -> tuple[Vantage, ...]:
+        names = [OUTSIDE, *(vantage.name for vantage in vantages)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"must differ by name, and {OUTSIDE!r} is the clients' own; rename one")
+        return vantages
 
     def facts(self) -> dict[str, Any]:
         """What the record keeps of it."""
@@ -81,6 +103,11 @@ def read_target(path: Path) -> Target:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CannotRunError(f"The target file {path} cannot be read: {error}; correct it or name another.") from error
     return target_from({"name": path.stem, **data}, f"The target file {path}")
+
+
+def default_profile(wanted: str) -> str:
+    """The profile for what `--target` asks for: the lab's guests may be emulated, a cluster's run on hardware."""
+    return "quick" if target_kind(wanted)[0] == "lab" else "standard"
 
 
 def target_kind(wanted: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
@@ -15,7 +15,7 @@ from locust import FastHttpUser, constant_throughput, task
 from locust.env import Environment
 
 from drainproof.record import Outcome
-from load.observer import Observer, observing, ready
+from load.observer import Observer, observing, ready, rest
 from load.plan import Plan
 from load.recorder import Recorder
 
@@ -33,6 +33,8 @@ class ClinicStaff(FastHttpUser):
     wait_time = constant_throughput(TASKS_PER_SECOND)
     chance = random.Random()
     run_id = ""
+    cut_off: Callable[[str, int], None]
+    """Told of a request that is under way when its user is stopped: the operation, and when it was begun."""
 
     @task(2)
     def browse_doctors(self) -> None:
@@ -62,12 +64,21 @@ class ClinicStaff(FastHttpUser):
         return f"{self.run_id[:28]}-{uuid.uuid4().hex}"  # never repeated, although the choices are
 
     def _get(self, path: str, operation: str) -> dict[str, Any]:
-        with self.client.get(path, name=operation, catch_response=True) as response:
-            return _content(response)
+        return self._ask("GET", path, operation)
 
     def _post(self, path: str, body: Mapping[str, Any], operation: str) -> dict[str, Any]:
-        with self.client.post(path, json=body, name=operation, catch_response=True) as response:
-            return _content(response)
+        return self._ask("POST", path, operation, body)
+
+    def _ask(
+        self, method: str, path: str, operation: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        begun = time.monotonic_ns()
+        try:
+            with self.client.request(method, path, name=operation, json=body, catch_response=True) as response:
+                return _content(response)
+        except gevent.GreenletExit:
+            self.cut_off(operation, begun)
+            raise
 
 
 def _content(response: Any) -> dict[str, Any]:
@@ -87,38 +98,59 @@ def _content(response: Any) -> dict[str, Any]:
     return content
 
 
-class Hook:
-    """Puts every request of the users on the record, with monotonic instants of our own.
+def hook(recorder: Recorder) -> Callable[..., None]:
+    """A listener that puts every request of the users on the record, with monotonic instants of our own.
 
     Locust's start time is the wall clock's and cannot be placed on the record's axis; its duration can.
     """
+    numbers = _numbers(recorder)
+    append, clock, good = recorder.spools[0].append, time.monotonic_ns, int(Outcome.OK)
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._numbers = {stream.name.removeprefix(f"{NAME}/"): n for n, stream in enumerate(recorder.streams)}
+    # Locust's arguments are all named because collecting them unnamed makes the call a third dearer.
+    def on_request(
+        name: str, response_time: float, exception: BaseException | None, request_type: str, response_length: int,  # noqa: ARG001
+        context: object, response: object, start_time: float, url: str, **_: object,  # noqa: ARG001
+    ) -> None:
+        end = clock()
+        start = end - int(response_time * 1e6)
+        if exception is None:
+            append(numbers[name], start, start, end, good)
+        else:
+            reason = f"{type(exception).__name__}: {exception}"[:300]
+            recorder.done(numbers[name], start, start, end, _outcome(exception), reason=reason)
 
-    def __call__(self, name: str, response_time: float, exception: BaseException | None, **_: object) -> None:
-        end = time.monotonic_ns()
-        start = end - round(response_time * 1e6)
-        reason = "" if exception is None else f"{type(exception).__name__}: {exception}"[:300]
-        self._recorder.done(self._numbers[name], start, start, end, _outcome(exception), reason=reason)
+    return on_request
 
 
-def _outcome(exception: BaseException | None) -> Outcome:
-    if exception is None:
-        return Outcome.OK
+def cut_off(recorder: Recorder) -> Callable[[str, int], None]:
+    """Puts a request on the record that nobody will wait for any more."""
+    numbers = _numbers(recorder)
+
+    def stopped(operation: str, begun_ns: int) -> None:
+        reason = "the clinic was stopped while the request was under way"
+        now = time.monotonic_ns()
+        recorder.done(numbers[operation], begun_ns, begun_ns, now, Outcome.INDETERMINATE, reason=reason)
+
+    return stopped
+
+
+def _numbers(recorder: Recorder) -> dict[str, int]:
+    return {name.removeprefix(f"{NAME}/"): number for number, name in enumerate(recorder.spools[0].streams)}
+
+
+def _outcome(exception: BaseException) -> Outcome:
     late = isinstance(exception, TimeoutError) or any(word in str(exception).lower() for word in TIMED_OUT)
     return Outcome.TIMEOUT if late else Outcome.ERROR
 
 
-def staff(plan: Plan) -> type[ClinicStaff]:
+def staff(plan: Plan, recorder: Recorder) -> type[ClinicStaff]:
     """The user class with this plan's limits, seed and names."""
     seconds = plan.load.timeout_seconds
     return type(
         "ClinicStaff", (ClinicStaff,),
         {
             "connection_timeout": seconds, "network_timeout": seconds, "chance": random.Random(plan.seed),
-            "run_id": plan.run_id,
+            "run_id": plan.run_id, "cut_off": staticmethod(cut_off(recorder)),
         },
     )
 
@@ -135,14 +167,15 @@ def main(plan: Plan) -> int:
 
 
 def _work(observer: Observer) -> None:
-    portal = observer.plan.portal
+    portal, recorder = observer.plan.portal, observer.recorder
     environment = Environment(
-        user_classes=[staff(observer.plan)], host=f"http://{portal.virtual_ip}:{portal.http_port}", stop_timeout=0
+        user_classes=[staff(observer.plan, recorder)], host=f"http://{portal.virtual_ip}:{portal.http_port}",
+        stop_timeout=0,
     )
-    environment.events.request.add_listener(Hook(observer.recorder))  # type: ignore[no-untyped-call]
+    environment.events.request.add_listener(hook(recorder))  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
     users = observer.plan.load.clinic_users
     runner.start(users, spawn_rate=users)
     ready(observer)
-    observer.stop.wait()
+    rest(observer)
     runner.quit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 
 from drainproof.errors import CannotRunError
 from drainproof.record import Outcome
-from load.recorder import BUCKETS, Recorder, StreamFigures
+from load.figures import BUCKETS, StreamFigures
+from load.recorder import Recorder
 
 
 class FiguresCollector(Collector):
@@ -30,30 +31,43 @@ class FiguresCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Every outcome of every stream is present from the start, so that a first error is an increase."""
-        now = time.monotonic_ns()
-        streams = self._recorder.streams
-        yield _operations(streams)
-        yield _gauge(
-            "drainproof_longest_gap_seconds", "Longest time between the answers of two successive successes so far.",
-            ((stream.name, stream.gap.longest_ns(now)) for stream in streams),
-        )
-        yield _gauge(
-            "drainproof_current_gap_seconds", "Time since the answer of the last success.",
-            ((stream.name, stream.gap.current_ns(now)) for stream in streams),
-        )
-        yield _durations(streams)
-        stalls = CounterMetricFamily(
-            "drainproof_stall_seconds", "Time in which the observer itself did not run.", labels=["observer"]
-        )
-        stalls.add_metric([self._observer], self._recorder.stall_seconds)
-        yield stalls
+        now, figures = time.monotonic_ns(), self._recorder.figures
+        with figures.upto(now) as streams:
+            return [
+                _operations(streams),
+                _gauge(
+                    "drainproof_longest_gap_seconds",
+                    "Longest time between the answers of two successive successes so far.",
+                    ((stream.name, stream.gap.longest_ns(now)) for stream in streams),
+                ),
+                _gauge(
+                    "drainproof_current_gap_seconds", "Time since the answer of the last success.",
+                    ((stream.name, stream.gap.current_ns(now)) for stream in streams),
+                ),
+                _durations(streams),
+                _seconds(
+                    "drainproof_void_seconds", "Time in which the observer was away from where it asks this stream.",
+                    "stream", {name: void_ns / 1e9 for name, void_ns in figures.void_ns().items()},
+                ),
+                _seconds(
+                    "drainproof_stall_seconds", "Time in which the observer itself did not run.",
+                    "observer", {self._observer: self._recorder.stall_seconds},
+                ),
+            ]
 
 
 def _operations(streams: Iterable[StreamFigures]) -> Metric:
     family = CounterMetricFamily("drainproof_operations", "Finished operations.", labels=["stream", "outcome"])
     for stream in streams:
         for outcome in Outcome:
-            family.add_metric([stream.name, outcome.name.lower()], stream.outcomes[outcome])
+            family.add_metric([stream.name, outcome.name.lower()], int(stream.outcomes[outcome]))
+    return family
+
+
+def _seconds(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for whose, seconds in values.items():
+        family.add_metric([whose], seconds)
     return family
 
 
@@ -70,7 +84,8 @@ def _durations(streams: Iterable[StreamFigures]) -> Metric:
     )
     bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
     for stream in streams:
-        family.add_metric([stream.name], list(zip(bounds, accumulate(stream.buckets), strict=True)), stream.seconds)
+        counts = list(zip(bounds, accumulate(stream.buckets.tolist()), strict=True))
+        family.add_metric([stream.name], counts, stream.total_ns / 1e9)
     return family
 
 

@@ -15,9 +15,9 @@ from contextlib import suppress
 import pymysql
 
 from drainproof.record import Outcome
-from drainproof.record.samples import NO_KEY
+from drainproof.record.spool import NO_KEY
 from drainproof.wait import Deadline
-from load.observer import Observer, observing, ready, run
+from load.observer import Observer, observing, ready, rest, run
 from load.plan import Machine, Plan, sql_password
 from load.priority import Priority
 from load.recorder import Recorder
@@ -51,7 +51,6 @@ class Writer:
         self._connection: Connection | None = None
         self._sequence: int | None = None
         self._under_way: tuple[int, int, int] | None = None
-        self._one_word = threading.Lock()
 
     def run(self, schedule: Schedule, stop: threading.Event, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Write whenever a write is due, until told to stop."""
@@ -68,7 +67,7 @@ class Writer:
         self._end(now_ns, Outcome.INDETERMINATE, NO_KEY, "the ledger was stopped while the write was under way")
 
     def _end(self, now_ns: int, outcome: Outcome, key: int, reason: str) -> None:
-        with self._one_word:
+        with self._recorder.one_at_a_time:
             under_way, self._under_way = self._under_way, None
             if under_way is not None:
                 intended, start, sent_key = under_way
@@ -121,7 +120,7 @@ def main(plan: Plan) -> int:
     """Write until SIGTERM."""
     password = sql_password()
     rates = streams_of(plan)
-    with observing(NAME, plan, list(rates), rates=rates, priority=Priority.RAISED) as observer:
+    with observing(NAME, plan, list(rates), rates=rates, priority=Priority.RAISED, keyed=True) as observer:
         writers = [_writer(observer, index, machine, password) for index, machine in enumerate(plan.portal.vms, 1)]
         schedules = stagger(time.monotonic_ns() + LEAD_NS, list(rates.values()))
         threads = [
@@ -131,7 +130,7 @@ def main(plan: Plan) -> int:
         for thread in threads:
             thread.start()
         ready(observer)
-        observer.stop.wait()
+        rest(observer)
         _finish(writers, threads)
     return 0
 

@@ -16,12 +16,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from drainproof.errors import CannotRunError
-from drainproof.record import Case, SampleWriter
+from drainproof.errors import CannotRunError, RecordError
+from drainproof.record import Case
+from drainproof.record.shards import ShardWriter
+from drainproof.record.spool import Spool
 from load.exporter import exporting
 from load.plan import Plan
 from load.priority import Priority, take_priority
@@ -47,24 +50,36 @@ class Observer:
 @contextmanager
 def observing(
     name: str, plan: Plan, streams: Sequence[str], *, rates: Mapping[str, float] | None = None,
-    priority: Priority = Priority.PLAIN, ticking: bool = True,
+    priority: Priority = Priority.PLAIN, ticking: bool = True, keyed: bool = False,
+    spools: Mapping[str, Spool] | None = None, limit_ns: int | None = None, settle_ns: int | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Iterator[Observer]:
     """An observer that lives for the length of a block.
 
-    `ticking` watches from a thread of its own whether this process runs; a loop that watches itself does without it.
+    Its samples go to one spool of its `streams`, or to the given `spools` by the names of their shards. `limit_ns` and
+    `settle_ns` are those of operations that have not ended (see Recorder); both are the plan's timeout if not given.
+    `facts` go with the event of the start. `ticking` watches from a thread of its own whether this process runs; a loop
+    that watches itself does without it.
     The block shall report readiness with `ready` and end soon after `stop` is set. Raises what went wrong in the
     background, after everything was written that could be.
     """
     taken = take_priority(priority)
     _allow_many_files()
     case = Case(plan.case_dir)
-    observer = Observer(name, plan, case, Recorder(streams, time.monotonic_ns()), threading.Event())
+    if spools is None:
+        spools = {name: Spool.create(streams, keyed=keyed)} if streams else {}
+    limit = plan.timeout_ns if limit_ns is None else limit_ns
+    settle = limit if settle_ns is None else settle_ns
+    recorder = Recorder(list(spools.values()), time.monotonic_ns(), limit, settle)
+    observer = Observer(name, plan, case, recorder, threading.Event())
     _stop_on_signals(observer.stop)
-    scribe = Scribe(observer, _free_shard(case, name) if streams else None)
-    with exporting(name, observer.recorder, plan.metrics_address, plan.metrics_ports.get(name)) as metrics:
+    scribe = Scribe(
+        observer, [ShardWriter(_free_shard(case, shard), spool, limit, settle) for shard, spool in spools.items()]
+    )
+    with exporting(name, recorder, plan.metrics_address, plan.metrics_ports.get(name)) as metrics:
         case.events.add(
             name, "start", pid=os.getpid(), streams=list(streams), rates=dict(rates or {}), priority=taken,
-            metrics=metrics,
+            metrics=metrics, **(facts or {}),
         )
         scribe.start()
         ticker = threading.Thread(target=tick, args=(observer,), name="ticker", daemon=True)
@@ -75,9 +90,18 @@ def observing(
         finally:
             observer.stop.set()
             scribe.finish()
-            _say_goodbye(observer)
+            _say_goodbye(observer, scribe.writers)
     if scribe.failure is not None:
         raise scribe.failure
+
+
+def rest(observer: Observer) -> None:
+    """Wait until the observer shall end, awake now and then.
+
+    The kernel may hand a signal to any thread, and Python's main thread heeds it only once it is awake.
+    """
+    while not observer.stop.wait(STATUS_SECONDS):
+        pass
 
 
 def ready(observer: Observer) -> None:
@@ -120,27 +144,27 @@ def tick(observer: Observer, clock: Callable[[], int] = time.monotonic_ns) -> No
 class Scribe(threading.Thread):
     """Takes what was observed to disk and tells the harness how it goes, twice a second."""
 
-    def __init__(self, observer: Observer, shard: Path | None) -> None:
+    def __init__(self, observer: Observer, writers: Sequence[ShardWriter]) -> None:
         super().__init__(name="scribe", daemon=True)
-        self.failure: OSError | None = None
+        self.failure: OSError | RecordError | None = None
+        self.writers = writers
         self._observer = observer
         self._finished = threading.Event()
         self._parent = os.getppid()
         self._told = (time.monotonic_ns(), 0)
-        self._writer = SampleWriter(shard) if shard else None
-        for stream in observer.recorder.streams:
-            if self._writer is not None:
-                self._writer.stream(stream.name)
 
     def run(self) -> None:
         """Work until told to finish, then once more for what came last."""
         try:
             while not self._finished.wait(STATUS_SECONDS):
-                self._write()
+                for writer in self.writers:
+                    writer.drain(time.monotonic_ns())
+                self._write_events()
                 self._tell()
-        except OSError as error:
+        except (OSError, RecordError) as error:
             self.failure = error
             self._observer.stop.set()
+            self._finished.wait()
         self._close()
 
     def finish(self) -> None:
@@ -157,13 +181,8 @@ class Scribe(threading.Thread):
         if os.getppid() != self._parent:
             self._observer.stop.set()
 
-    def _write(self) -> None:
+    def _write_events(self) -> None:
         recorder, events, name = self._observer.recorder, self._observer.case.events, self._observer.name
-        while recorder.rows:
-            if self._writer is not None:
-                self._writer.add(*recorder.rows.popleft())
-        if self._writer is not None:
-            self._writer.flush()
         while recorder.stalls:
             stall = recorder.stalls.popleft()
             events.add_at(
@@ -178,33 +197,37 @@ class Scribe(threading.Thread):
             )
 
     def _close(self) -> None:
-        try:
-            self._write()
-            if self._writer is not None:
-                self._writer.close()
-        except OSError as error:
-            self.failure = self.failure or error
+        closing = [partial(writer.close, time.monotonic_ns()) for writer in self.writers]
+        steps: list[Callable[[], object]] = [self._write_events, *closing]
+        for step in steps:
+            try:
+                step()
+            except (OSError, RecordError) as error:
+                self.failure = self.failure or error
 
     def _status(self) -> dict[str, Any]:
         now, recorder = time.monotonic_ns(), self._observer.recorder
-        before, operations = self._told
-        self._told = (now, recorder.operations)
-        return {
-            "kind": "status",
-            "rps": round((recorder.operations - operations) * 1e9 / max(1, now - before), 1),
-            "failures": sum(stream.failures for stream in recorder.streams),
-            "gap_ms": {stream.name: round(stream.gap.current_ns(now) / 1e6, 1) for stream in recorder.streams},
-            "worst_gap_ms": {stream.name: round(stream.gap.longest_ns(now) / 1e6, 1) for stream in recorder.streams},
-            "stall_ms": round(recorder.worst_lateness_ns / 1e6, 1),
-            "samples": recorder.operations,
-        }
+        before, counted = self._told
+        with recorder.figures.upto(now) as streams:
+            operations = sum(stream.operations for stream in streams)
+            self._told = (now, operations)
+            return {
+                "kind": "status",
+                "rps": round((operations - counted) * 1e9 / max(1, now - before), 1),
+                "failures": sum(stream.failures for stream in streams),
+                "gap_ms": {stream.name: round(stream.gap.current_ns(now) / 1e6, 1) for stream in streams},
+                "worst_gap_ms": {stream.name: round(stream.gap.longest_ns(now) / 1e6, 1) for stream in streams},
+                "stall_ms": round(recorder.worst_lateness_ns / 1e6, 1),
+                "samples": operations,
+            }
 
 
-def _say_goodbye(observer: Observer) -> None:
+def _say_goodbye(observer: Observer, writers: Sequence[ShardWriter]) -> None:
     recorder = observer.recorder
     usage = os.times()
     observer.case.events.add(
-        observer.name, "stop", samples=recorder.operations,
+        observer.name, "stop", samples=sum(writer.written for writer in writers),
+        left_out=sum(writer.left_out for writer in writers),
         worst_lateness_ms=round(recorder.worst_lateness_ns / 1e6, 3), stall_seconds=round(recorder.stall_seconds, 3),
         cpu_seconds=round(usage.user + usage.system, 3),
     )

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drainproof.errors import CannotRunError
 from drainproof.settings import Load
+from drainproof.streams import VIRTUAL_IP
 
 PASSWORD_VARIABLE = "DRAINPROOF_SQL_PASSWORD"
-VIRTUAL_IP = "vip"
-"""How streams through the portal's virtual address are named."""
 
 
 class _Part(BaseModel):
@@ -31,15 +30,18 @@ class Portal(_Part):
 
     vms: tuple[Machine, ...] = Field(min_length=1)
     virtual_ip: str
+    """Empty when the service has none."""
     http_port: int = Field(80, ge=1, le=65535)
     sql_port: int = Field(3306, ge=1, le=65535)
     sql_user: str = "drainproof"
     database: str = "portal"
+    agent_port: int = Field(7007, ge=1, le=65535)
+    """Where each guest's own agent echoes, over UDP and TCP, and takes subscriptions to its heartbeat."""
 
     @property
     def targets(self) -> tuple[Machine, ...]:
-        """Every machine, then the virtual address."""
-        return (*self.vms, Machine(name=VIRTUAL_IP, address=self.virtual_ip))
+        """Every machine, then the virtual address if there is one."""
+        return (*self.vms, *([Machine(name=VIRTUAL_IP, address=self.virtual_ip)] if self.virtual_ip else []))
 
     def machine(self, name: str) -> Machine:
         """Raises CannotRunError when there is no machine of that name."""
@@ -50,6 +52,13 @@ class Portal(_Part):
         raise CannotRunError(f"The plan has no virtual machine {name!r}; choose one of {known}.")
 
 
+class Vantage(_Part):
+    """A further place from which the stopwatch looks: commands that start with `exec` run there."""
+
+    name: str
+    exec: tuple[str, ...]
+
+
 class Plan(_Part):
     """One case's load: where to write, what to talk to, how much, and where Prometheus scrapes the observers."""
 
@@ -57,6 +66,8 @@ class Plan(_Part):
     run_id: str
     portal: Portal
     load: Load = Load()
+    vantages: tuple[Vantage, ...] = ()
+    """Where else than at the clients the stopwatch looks from."""
     seed: int = 1
     metrics_address: str = "127.0.0.1"
     metrics_ports: dict[str, int] = Field(default_factory=dict)

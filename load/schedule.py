@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,28 @@ class Schedule:
         taken = self.due_ns
         passed = max(0, now_ns - taken) // self.period_ns
         self.due_ns = taken + (passed + 1) * self.period_ns
+        return taken
+
+
+class JitteredSchedule:
+    """One due time in each slot of a period, uniformly at random, so that no periodic fault can hide between them."""
+
+    def __init__(self, begin_ns: int, period_ns: int, seed: str) -> None:
+        if period_ns <= 0:
+            raise ValueError(f"a period must be longer than nothing, not {period_ns} ns")
+        self._slot_ns = begin_ns
+        self._period_ns = period_ns
+        self._moment = random.Random(seed).randrange
+        self.due_ns = begin_ns + self._moment(period_ns)
+
+    def take(self, now_ns: int) -> int:
+        """Take the slot that is due and return its time; slots whose time passed meanwhile are skipped."""
+        taken, period = self.due_ns, self._period_ns
+        self._slot_ns += max(1, (now_ns - self._slot_ns) // period) * period
+        self.due_ns = self._slot_ns + self._moment(period)
+        if self.due_ns <= now_ns:
+            self._slot_ns += period
+            self.due_ns = self._slot_ns + self._moment(period)
         return taken
 
 

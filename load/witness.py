@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from load.observer import Observer, observing, ready, run
+from load.observer import Observer, observing, ready, rest, run
 from load.plan import Machine, Plan
 from load.schedule import SECOND, Schedule, stagger
 
@@ -64,7 +64,7 @@ def main(plan: Plan) -> int:
         for machine, schedule in zip(machines, schedules, strict=True):
             threading.Thread(target=watch, args=(observer, machine, schedule), daemon=True).start()
         ready(observer)
-        observer.stop.wait()
+        rest(observer)
     return 0
 
 

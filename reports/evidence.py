@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from drainproof.clock import Anchor
 from drainproof.errors import RecordError
-from drainproof.record import CaseReader, Event, RunInfo, Samples
+from drainproof.record import CaseReader, Event, RunInfo, SampleFile
+from drainproof.record.manifest import verify
 from drainproof.settings import Limits, Load
 from reports.spans import Span
 from reports.verdict import MissingEvidenceError
 
 Content = TypeVar("Content")
-OBSERVERS = ("probe", "ledger", "witness", "clinic")
+OBSERVERS = ("probe", "ledger", "witness", "clinic", "stopwatch")
 UNTITLED = "The patient portal stays available while the node under each of its virtual machines is drained"
 
 
@@ -76,7 +77,8 @@ class Evidence:
     limits: Limits
     load: Load
     events: tuple[Event, ...]
-    _samples: _Piece[Mapping[str, Samples]] = field(repr=False)
+    _directory: Path = field(repr=False)
+    _samples: _Piece[SampleFile] = field(repr=False)
     _metrics: _Piece[list[dict[str, Any]]] = field(repr=False)
     _tables: _Piece[pa.Table] = field(repr=False)
 
@@ -100,6 +102,7 @@ class Evidence:
             limits=limits,
             load=load,
             events=tuple(case.events()),
+            _directory=directory,
             _samples=_piece(case.samples, directory),
             _metrics=_piece(case.metrics, directory),
             _tables=_piece(case.tables, directory),
@@ -110,8 +113,8 @@ class Evidence:
         return self.run.anchor
 
     @property
-    def samples(self) -> Mapping[str, Samples]:
-        """By stream. Raises MissingEvidenceError when there are none."""
+    def samples(self) -> SampleFile:
+        """By stream, each read when it is asked for. Raises MissingEvidenceError when there are none."""
         return self._samples.get()
 
     @property
@@ -123,6 +126,11 @@ class Evidence:
     def tables(self) -> pa.Table:
         """The audited rows. Raises MissingEvidenceError when there are none."""
         return self._tables.get()
+
+    @cached_property
+    def alterations(self) -> Sequence[str]:
+        """What was changed since the record was sealed, in sentences."""
+        return tuple(verify(self._directory))
 
     def at(self, t_ns: int) -> str:
         """The moment in wall time (UTC) with milliseconds, as reasons name it."""

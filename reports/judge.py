@@ -8,9 +8,9 @@ from pathlib import Path
 from drainproof.errors import RecordError
 from drainproof.record.case import VERDICT, read_json, write_json
 from drainproof.settings import Limits
-from reports.checks import CHECKS, VERSION
+from reports.checks import CHECKS, VERSION, Check
 from reports.evidence import Evidence
-from reports.verdict import CaseVerdict, guarded, worst
+from reports.verdict import CaseVerdict, Claim, guarded, worst
 
 
 def judge(case: Path, limits: Limits | None = None) -> CaseVerdict:
@@ -19,7 +19,7 @@ def judge(case: Path, limits: Limits | None = None) -> CaseVerdict:
     Raises RecordError when the run's description or the case's events cannot be read.
     """
     verdict = conclude(case, limits)
-    write_json(case / VERDICT, verdict.as_json())
+    write_verdict(case, verdict)
     return verdict
 
 
@@ -29,7 +29,11 @@ def conclude(case: Path, limits: Limits | None = None) -> CaseVerdict:
     Raises RecordError when the run's description or the case's events cannot be read.
     """
     evidence = Evidence.of(case, limits)
-    claims = tuple(guarded(check.id, check.title, partial(check.judge, evidence)) for check in CHECKS)
+    claims = tuple(
+        guarded(check.id, check.title, partial(_claim, check, evidence, case))
+        for check in CHECKS
+        if check.applies(evidence)
+    )
     return CaseVerdict(
         case=evidence.case,
         title=evidence.title,
@@ -38,6 +42,19 @@ def conclude(case: Path, limits: Limits | None = None) -> CaseVerdict:
         claims=claims,
         judged_by={"version": VERSION},
     )
+
+
+def _claim(check: Check, evidence: Evidence, case: Path) -> Claim:
+    """What a check claims. A file that it cannot read is named as in the case: a verdict is the same everywhere."""
+    try:
+        return check.judge(evidence)
+    except RecordError as error:
+        raise RecordError(str(error).replace(f"{case}/", "")) from error
+
+
+def write_verdict(case: Path, verdict: CaseVerdict) -> None:
+    """Write verdict.json; the record's manifest does not cover it."""
+    write_json(case / VERDICT, verdict.as_json())
 
 
 def read_verdict(case: Path) -> CaseVerdict:

@@ -1,5 +1,6 @@
 """Judge a stored record again, with the checks of this version: `python -m reports.rejudge RUN_OR_CASE_DIR [--write]`.
 
+A record that was changed since it was sealed is judged all the same, but the claim record.intact is unknown then.
 Exit codes: 0 pass, 1 fail, 2 unknown, 3 the record cannot be read.
 """
 
@@ -16,7 +17,7 @@ from drainproof.record import Run
 from drainproof.record.case import EVENTS, VERDICT
 from drainproof.record.run import RUN_FILE
 from reports import terminal
-from reports.judge import conclude, judge, read_verdict
+from reports.judge import conclude, read_verdict, write_verdict
 from reports.publishing import publish
 from reports.verdict import CaseVerdict, worst
 
@@ -39,7 +40,7 @@ def rejudge(record: Path, write: bool) -> int:
         terminal.show(verdict, case, sys.stdout)
         print(_compared(case, verdict))
         if write:
-            judge(case)
+            write_verdict(case, verdict)
     if write:
         publish(cases[0].parent)
     return worst(verdict.verdict for verdict in verdicts).exit_code

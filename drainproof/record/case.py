@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 from drainproof.clock import Anchor
 from drainproof.errors import RecordError
 from drainproof.record.events import Event, EventLog, read_events
+from drainproof.record.merging import merge_shards
 from drainproof.record.run import RunInfo
-from drainproof.record.samples import SHARD_SUFFIX, Samples, merge_shards, read_samples
+from drainproof.record.samples import SampleFile, read_samples
+from drainproof.record.shards import SHARD_SUFFIX
 
 EVENTS, SAMPLES, METRICS, VERDICT, TABLES = (
     "events.jsonl", "samples.parquet", "metrics.json", "verdict.json", "tables.parquet"
@@ -51,7 +53,7 @@ class Case:
         return self.directory / SHARDS / f"{observer}{SHARD_SUFFIX}"
 
     def merge_samples(self) -> None:
-        """Make samples.parquet of the observers' shards; what is wrong with a shard becomes an event."""
+        """Make samples.parquet of the observers' shards, once; what is wrong with a shard becomes an event."""
         shards = sorted((self.directory / SHARDS).glob(f"*{SHARD_SUFFIX}"))
         for trouble in merge_shards(shards, self.directory / SAMPLES):
             self.events.add("record", "damaged-shard", reason=trouble)
@@ -90,7 +92,8 @@ class CaseReader:
             if source in (None, event.source) and kind in (None, event.kind)
         ]
 
-    def samples(self) -> dict[str, Samples]:
+    def samples(self) -> SampleFile:
+        """The samples by stream, read when they are asked for."""
         return read_samples(self.directory / SAMPLES)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -101,7 +104,10 @@ class CaseReader:
 
     def tables(self) -> pa.Table:
         """The audited rows: member, table, key, digest."""
+        path = self.directory / TABLES
         try:
-            return pq.read_table(self.directory / TABLES)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise RecordError(f"{self.directory / TABLES}: cannot be read: {error}") from error
+            return pq.read_table(pa.OSFile(str(path), "rb"))
+        except FileNotFoundError as error:
+            raise RecordError(f"{path}: is missing") from error
+        except (OSError, pa.ArrowException) as error:
+            raise RecordError(f"{path}: cannot be read: {error}") from error

@@ -1,13 +1,17 @@
-"""Samples: one row per client operation, written by each observer to its own shard and merged into one Parquet file."""
+"""Samples: one row per client operation, in one Parquet file that is read a stream, or a part of one, at a time.
+
+Each row group holds one stream, sorted by start, so what a reader needs is bounded by what it asks for. Every row that
+is handed out has been checked: what cannot be true is an error, never a number.
+"""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from drainproof.errors import RecordError
+from drainproof.record.spool import NO_KEY
 
-SHARD_SUFFIX = ".arrows"
-NO_KEY = -1
+ROWS_PER_GROUP: Final = 1 << 20
+LATEST_NS: Final = 1 << 61
+"""No host is up for 73 years: a later instant is no instant."""
 
 SCHEMA = pa.schema(
     [
-        ("stream", pa.dictionary(pa.int16(), pa.string())),
+        ("stream", pa.dictionary(pa.int32(), pa.string())),
         ("intended_ns", pa.int64()),
         ("start_ns", pa.int64()),
         ("end_ns", pa.int64()),
@@ -30,6 +36,14 @@ SCHEMA = pa.schema(
         ("key", pa.int64()),
     ]
 )
+TIMED: Final = ("start_ns", "end_ns", "outcome", "intended_ns")
+"""The columns of which every row has a value."""
+NUMBERS: Final = tuple(SCHEMA.names[1:])
+_UNREADABLE: Final = (OSError, ValueError, pa.ArrowException)
+"""What reading a damaged Parquet file may raise."""
+_KEPT_ROWS, _KEPT_STREAM_ROWS = 1 << 23, 1 << 22
+
+Column = npt.NDArray[Any]
 
 
 class Outcome(IntEnum):
@@ -42,59 +56,8 @@ class Outcome(IntEnum):
     """No answer within the operation's own limit."""
     INDETERMINATE = 3
     """Sent, but never acknowledged: it may or may not have taken effect."""
-
-
-class SampleWriter:
-    """Writes the samples of one process to a shard in Arrow's stream format.
-
-    Rows collect in preallocated-type arrays and go to disk with every `flush`, so a killed observer loses only what
-    came after its last flush. Not thread-safe: one writer per thread.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._sink = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_stream(self._sink, SCHEMA)
-        self._names: list[str] = []
-        self._columns = _empty_columns()
-
-    def stream(self, name: str) -> int:
-        """The number under which a stream's samples are added."""
-        if name not in self._names:
-            self._names.append(name)
-        return self._names.index(name)
-
-    def add(
-        self, stream: int, intended_ns: int, start_ns: int, end_ns: int, outcome: int, key: int = NO_KEY
-    ) -> None:
-        """One operation: when it was due, when it was sent, when it ended (all monotonic), how, and its unique key."""
-        columns = self._columns
-        columns[0].append(stream)
-        columns[1].append(intended_ns)
-        columns[2].append(start_ns)
-        columns[3].append(end_ns)
-        columns[4].append(outcome)
-        columns[5].append(key)
-
-    def flush(self) -> None:
-        """Hand the rows collected so far to the kernel."""
-        streams, *numbers = self._columns
-        if not streams:
-            return
-        self._columns = _empty_columns()
-        dictionary = pa.DictionaryArray.from_arrays(pa.array(streams, pa.int16()), pa.array(self._names, pa.string()))
-        arrays = [pa.array(column, field.type) for column, field in zip(numbers, list(SCHEMA)[1:], strict=True)]
-        self._writer.write_batch(pa.record_batch([dictionary, *arrays], schema=SCHEMA))
-        self._sink.flush()
-
-    def close(self) -> None:
-        self.flush()
-        self._writer.close()
-        self._sink.close()
-
-
-def _empty_columns() -> list[array[int]]:
-    return [array(code) for code in "hqqqbq"]
+    LATE = 4
+    """Answered, but only after the operation's own limit; its end is when the answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,52 +75,167 @@ class Samples:
         return len(self.start_ns)
 
 
-def merge_shards(shards: Sequence[Path], target: Path) -> list[str]:
-    """Merge shards into one Parquet file sorted by start; returns what was wrong with any shard, in sentences.
+def read_samples(path: Path) -> SampleFile:
+    """The samples of every stream, by stream name; none is read before it is asked for.
 
-    A shard that breaks off in the middle (its observer was killed) contributes the rows before the break.
+    Raises RecordError when the file is missing, damaged, has other columns or is not grouped by stream.
     """
-    tables, troubles = [], []
-    for shard in shards:
-        batches, trouble = _read_shard(shard)
-        if trouble:
-            troubles.append(f"{shard.name}: {trouble}")
-        tables += [pa.Table.from_batches([batch]) for batch in batches]
-    table = pa.concat_tables(tables).unify_dictionaries() if tables else SCHEMA.empty_table()
-    order = pc.sort_indices(table, sort_keys=[("start_ns", "ascending")])
-    encodings = dict.fromkeys(("intended_ns", "start_ns", "end_ns", "key"), "DELTA_BINARY_PACKED")
-    pq.write_table(
-        table.take(order), target, compression="zstd", use_dictionary=False, column_encoding=encodings
-    )
-    return troubles
+    return SampleFile(path)
 
 
-def _read_shard(shard: Path) -> tuple[list[pa.RecordBatch], str]:
-    batches: list[pa.RecordBatch] = []
-    try:
-        with pa.OSFile(str(shard), "rb") as source:
-            reader = pa.ipc.open_stream(source)
-            batches.extend(reader)
-    except (pa.ArrowInvalid, OSError) as error:
-        return batches, f"breaks off after {sum(len(batch) for batch in batches)} samples ({error})"
-    return batches, ""
+class SampleFile(Mapping[str, Samples]):
+    """A file of samples. A stream that is asked for again and is not long is not read again. Not thread-safe.
 
-
-def read_samples(path: Path) -> dict[str, Samples]:
-    """The samples of every stream, by stream name.
-
-    Raises RecordError when the file is missing, damaged or has other columns.
+    Whatever reads rows raises RecordError with the file, the stream and the row when these cannot be true.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RecordError(f"{path}: not a readable sample file: {error}") from error
-    if missing := set(SCHEMA.names) - set(table.column_names):
-        raise RecordError(f"{path}: lacks the columns {sorted(missing)}")
-    names = np.array(table["stream"].to_pylist(), dtype=object)
-    columns = {column: table[column].to_numpy() for column in SCHEMA.names[1:]}
-    return {name: _of_stream(columns, names == name, name) for name in sorted(set(names))}
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(pa.OSFile(str(path), "rb"), page_checksum_verification=True)
+            _check_columns(path, self._file.schema_arrow)
+            self._groups, self._lengths = self._of_streams()
+        except FileNotFoundError as error:
+            raise RecordError(f"{path}: is missing") from error
+        except _UNREADABLE as error:
+            raise RecordError(f"{path}: not a readable sample file: {error}") from error
+        self._kept: OrderedDict[str, Samples] = OrderedDict()
+        self._checked: set[str] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __contains__(self, stream: object) -> bool:
+        return stream in self._groups
+
+    def __getitem__(self, stream: str) -> Samples:
+        if stream in self._kept:
+            self._kept.move_to_end(stream)
+            return self._kept[stream]
+        columns = {name: np.empty(self.count(stream), SCHEMA.field(name).type.to_pandas_dtype()) for name in NUMBERS}
+        filled = 0
+        for chunk in self.chunks(stream, NUMBERS, ROWS_PER_GROUP):
+            for name, column in columns.items():
+                column[filled : filled + len(chunk[name])] = chunk[name]
+            filled += len(chunk["start_ns"])
+        for column in columns.values():
+            column.flags.writeable = False
+        return self._keep(Samples(stream, **columns))
+
+    def count(self, stream: str) -> int:
+        """How many samples a stream has, without reading them."""
+        return sum(self._lengths[group] for group in self._groups[stream])
+
+    def chunks(
+        self, stream: str, columns: Sequence[str] = TIMED, rows: int = 1 << 22
+    ) -> Iterator[dict[str, Column]]:
+        """The columns of a stream in pieces of at most so many rows, by start; raises KeyError for a stream not there.
+
+        The rows are checked while they are read, those of a stream that was read to its end before not again.
+        """
+        fresh = stream not in self._checked
+        checks = _Checks(self._path, stream)
+        wanted = sorted({*columns, *(TIMED if fresh else ())})
+        for groups in self._batches(stream, rows):
+            found = self._read(stream, groups, wanted)
+            if fresh:
+                checks.of(found)
+            for low in range(0, len(found[wanted[0]]), rows):
+                yield {name: found[name][low : low + rows] for name in columns}
+        self._checked.add(stream)
+
+    def _of_streams(self) -> tuple[dict[str, list[int]], list[int]]:
+        """The row groups of each stream, by its name, and how many rows each group has."""
+        # Not by the footer's statistics: pyarrow ends the process when it meets damaged ones.
+        found: dict[str, list[int]] = {}
+        lengths = []
+        for group in range(self._file.num_row_groups):
+            names = pc.unique(self._file.read_row_group(group, columns=["stream"])["stream"]).to_pylist()
+            if len(names) != 1 or names[0] is None:
+                raise RecordError(f"{self._path}: row group {group} does not hold the samples of one stream")
+            found.setdefault(names[0], []).append(group)
+            lengths.append(int(self._file.metadata.row_group(group).num_rows))
+            if lengths[-1] > ROWS_PER_GROUP:
+                raise RecordError(f"{self._path}: row group {group} is longer than {ROWS_PER_GROUP} rows")
+        if sum(lengths) != self._file.metadata.num_rows:
+            raise RecordError(f"{self._path}: its row groups have not as many rows as the file")
+        return dict(sorted(found.items())), lengths
+
+    def _batches(self, stream: str, rows: int) -> Iterator[list[int]]:
+        """The stream's row groups, as many together as have no more than so many rows, and at least one."""
+        batch: list[int] = []
+        held = 0
+        for group in self._groups[stream]:
+            if batch and held + self._lengths[group] > rows:
+                yield batch
+                batch, held = [], 0
+            batch.append(group)
+            held += self._lengths[group]
+        yield batch
+
+    def _read(self, stream: str, groups: list[int], columns: Sequence[str]) -> dict[str, Column]:
+        try:
+            table = self._file.read_row_groups(groups, columns=[*columns])
+        except _UNREADABLE as error:
+            raise RecordError(f"{self._path}: stream {stream}: cannot be read: {error}") from error
+        if table.num_rows != sum(self._lengths[group] for group in groups):
+            raise RecordError(f"{self._path}: stream {stream}: holds other rows than its file tells")
+        for name in columns:
+            if name in TIMED and table[name].null_count:
+                raise RecordError(f"{self._path}: stream {stream}: {name} has rows without a value")
+        return {name: _numbers(table[name]) for name in columns}
+
+    def _keep(self, samples: Samples) -> Samples:
+        if len(samples) < _KEPT_STREAM_ROWS:
+            self._kept[samples.stream] = samples
+            while sum(map(len, self._kept.values())) > _KEPT_ROWS:
+                self._kept.popitem(last=False)
+        return samples
 
 
-def _of_stream(columns: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_], name: str) -> Samples:
-    return Samples(stream=name, **{column: values[rows] for column, values in columns.items()})
+class _Checks:
+    """What must be true of the rows of a stream, piece after piece."""
+
+    def __init__(self, path: Path, stream: str) -> None:
+        self._where = f"{path}: stream {stream}"
+        self._row = 0
+        self._last_start = 0
+
+    def of(self, found: Mapping[str, Column]) -> None:
+        """Raises RecordError for the first row that cannot be true."""
+        start, end, outcome = found["start_ns"], found["end_ns"], found["outcome"]
+        self._refuse((start < 0) | (end > LATEST_NS), "its clock stood at an instant that no host's clock can have")
+        earlier = np.concatenate((np.array([self._last_start], np.int64), start[:-1]))
+        self._refuse(start < earlier, "start_ns lies before that of the row before it")
+        self._refuse(end < start, "end_ns lies before start_ns")
+        self._refuse(found["intended_ns"] > start, "intended_ns lies after start_ns")
+        self._refuse((outcome < 0) | (outcome > max(Outcome)), "its outcome is none that is known")
+        self._row += len(start)
+        self._last_start = int(start[-1]) if len(start) else self._last_start
+
+    def _refuse(self, bad: npt.NDArray[np.bool_], what: str) -> None:
+        if bad.any():
+            raise RecordError(f"{self._where}: row {self._row + int(bad.argmax())}: {what}")
+
+
+def _numbers(column: Any) -> Column:
+    found: Column = column.fill_null(NO_KEY).to_numpy()
+    return found
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    expected, found = ({field.name: _plain(field.type) for field in one} for one in (SCHEMA, schema))
+    if missing := [name for name in expected if name not in found]:
+        raise RecordError(f"{path}: lacks the columns {', '.join(missing)}")
+    for name, kind in expected.items():
+        if found[name] != kind:
+            raise RecordError(f"{path}: column {name} is of type {found[name]}, not {kind}")
+    if schema.names != SCHEMA.names:
+        raise RecordError(f"{path}: has the columns {', '.join(schema.names)}, not {', '.join(SCHEMA.names)}")
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -45,7 +45,7 @@ def status(name: str) -> dict[str, object]:
     return {
         "name": name, "state_dir": config.state_dir, "kubeconfig": str(config.kubeconfig),
         "processes": len(processes.marked(name)), "missing": daemons.missing(config),
-        "accelerator": config.accelerator,
+        "accelerator": config.accelerator, "orphan": processes.is_orphan(config.owner),
         **asyncio.run(_answers(config)),
     }
 

@@ -22,7 +22,7 @@ from lab.kinds import STORAGE_CLASS
 from lab.lifecycle import acceleration, checks, daemons, leftovers, lock
 from lab.lifecycle.errors import LifecycleError, RequirementsError
 from lab.monitoring import prometheus
-from lab.net import topology
+from lab.net import namespaces, topology
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,9 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
         "name": config.name,
         "kubeconfig": str(config.kubeconfig),
         "state_dir": config.state_dir,
-        "client_exec": ["nsenter", f"--net=/run/netns/{config.namespace('client')}"],
+        "client_exec": _inside(config, "client"),
         "client_address": CLIENT_ADDRESS,
+        "vantages": [{"name": node, "exec": _inside(config, node)} for node in config.nodes],
         "prometheus": {"namespace": "monitoring", "service": f"prometheus:{PROMETHEUS_PORT}"},
         "address_pool": list(POOL),
         "guest_image": f"drainproof/guest:{guest.tag}",
@@ -98,6 +99,11 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
         "emulated": config.accelerator != "kvm",
         "vm_memory": VM_MEMORY,
     }
+
+
+def _inside(config: LabConfig, role: str) -> list[str]:
+    """What a command begins with to run in a namespace of the lab, from wherever on this machine."""
+    return ["nsenter", f"--net={namespaces.DIRECTORY / config.namespace(role)}"]
 
 
 def _guest_image(config: LabConfig, progress: Progress) -> GuestImage:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from drainproof.record import Outcome, Samples
+from reports.completeness import complete
 from reports.evidence import Evidence
 from reports.spans import Span
 from reports.streams import (
@@ -37,7 +39,7 @@ def check(evidence: Evidence) -> Claim:
     clinic = sorted(stream for stream in samples if kind_of(stream) == CLINIC)
     parts = [_timed(evidence, samples.get(stream), stream) for stream in timed_streams(evidence)]
     parts += [_clinic(evidence, samples[stream]) for stream in clinic]
-    parts += [_complete(evidence, observer) for observer in sorted(set(OBSERVERS.values()))]
+    parts += [complete(evidence, observer, _kinds(observer)) for observer in sorted(set(OBSERVERS.values()))]
     parts.append(_clinic_at_work(evidence, [samples[stream] for stream in clinic]))
     summary = sum_up(parts, lambda parts: _good(evidence, parts), evidence.window.incomplete or _damage(evidence))
     timed = [part for part in parts if part.measured is not None]
@@ -56,6 +58,10 @@ def check(evidence: Evidence) -> Claim:
         hint=_hint(summary.verdict),
         parts=summary.parts,
     )
+
+
+def _kinds(observer: str) -> list[str]:
+    return [kind for kind, whose in OBSERVERS.items() if whose == observer]
 
 
 def _hint(verdict: Verdict) -> str:
@@ -165,14 +171,21 @@ def _nominal(evidence: Evidence, sent: Samples, window: Span) -> float:
 def _clinic(evidence: Evidence, samples: Samples) -> Part:
     """Clinic staff think between requests: their failures count, their pauses do not."""
     sent = started_in(samples, evidence.window.span)
+    ended = _without(sent, sent.outcome == Outcome.INDETERMINATE)  # they were under way when the clinic was stopped
     own_stalls = reported_stalls(evidence, OBSERVERS[CLINIC])
-    verdict, reason = _failures(evidence, sent, own_stalls)
+    verdict, reason = _failures(evidence, ended, own_stalls)
+    figures: Facts = _figures(ended) if len(ended) else {"samples": 0, "failed": 0}
     return Part(
         object=samples.stream,
         verdict=verdict,
-        reason=reason or f"{len(sent)} operations, none failed",
-        facts=_figures(sent) if len(sent) else {"samples": 0, "failed": 0},
+        reason=reason or f"{len(ended)} operations, none failed",
+        facts={**figures, "left_open": len(sent) - len(ended)},
     )
+
+
+def _without(samples: Samples, rows: npt.NDArray[np.bool_]) -> Samples:
+    columns = ("intended_ns", "start_ns", "end_ns", "outcome", "key")
+    return Samples(samples.stream, **{column: getattr(samples, column)[~rows] for column in columns})
 
 
 def _clinic_at_work(evidence: Evidence, streams: list[Samples]) -> Part:
@@ -188,27 +201,6 @@ def _clinic_at_work(evidence: Evidence, streams: list[Samples]) -> Part:
         reason = f"clinic staff sent nothing for {pause:.1f} s from {moment} on"
         return Part(object=CLINIC, verdict=Verdict.UNKNOWN, reason=reason, at=moment)
     return Part(object=CLINIC, verdict=Verdict.PASS, reason=f"at work throughout; longest pause {pause:.1f} s")
-
-
-def _complete(evidence: Evidence, observer: str) -> Part:
-    """Whether an observer ended in order and the record holds every sample that it counted."""
-    reason, name = "", f"samples of the {observer}"
-    rows = sum(len(one) for stream, one in evidence.samples.items() if OBSERVERS.get(kind_of(stream)) == observer)
-    stops = evidence.of_kind(observer, "stop")
-    counted = stops[-1].data.get("samples") if stops else None
-    ended = evidence.of_kind("observer", "ended", observer)
-    if ended and ended[0].data.get("code") != 0:
-        reason = f"the {observer} ended with code {ended[0].data.get('code')}"
-    elif not stops:
-        reason = f"the {observer} never told that it stopped: how many samples it took is not known"
-    elif not isinstance(counted, int):
-        reason = f"the {observer} did not tell how many samples it took"
-    elif rows < counted:
-        reason = f"{counted - rows} samples are missing: the {observer} took {counted}, the record holds {rows}"
-    elif rows > counted:
-        reason = f"the record holds {rows} samples of the {observer}, which took {counted}"
-    verdict = Verdict.UNKNOWN if reason else Verdict.PASS
-    return Part(object=name, verdict=verdict, reason=reason or f"all {rows} samples are in the record")
 
 
 def _figures(sent: Samples) -> dict[str, float]:

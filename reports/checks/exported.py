@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from drainproof.record import Outcome, Samples
+from drainproof.streams import AWAY, CLIENT, CONTROL, OUTSIDE, Stream
+from reports.checks.outages import expected, kinds
 from reports.evidence import Evidence
 from reports.series import INTERVAL_SECONDS, Series, holes, series
 from reports.spans import Span
@@ -30,7 +32,7 @@ def check(evidence: Evidence) -> Claim:
     parts += _counters(evidence, operations)
     if not any(kind_of(one.labels.get("stream", "")) == CLINIC for one in operations):
         parts.append(Part(object=CLINIC, verdict=Verdict.UNKNOWN, reason="no counter of clinic staff was scraped"))
-    parts += _gaps(evidence)
+    parts += [*_gaps(evidence), *_voids(evidence)]
     differences = [part.measured for part in parts if part.measured is not None]
     good = f"no error counter moved; {len(differences)} exported longest gaps agree with the samples"
     summary = sum_up(parts, lambda _: good, evidence.window.incomplete)
@@ -86,7 +88,7 @@ def _counters(evidence: Evidence, operations: list[Series]) -> list[Part]:
     by_stream: dict[str, list[Series]] = {}
     for one in operations:
         by_stream.setdefault(one.labels.get("stream", ""), []).append(one)
-    absent = [stream for stream in timed_streams(evidence) if stream not in by_stream]
+    absent = [stream for stream in _all_timed(evidence) if stream not in by_stream]
     parts = [_counter(evidence, stream, found) for stream, found in sorted(by_stream.items())]
     return parts + [
         Part(object=f"counters of {stream}", verdict=Verdict.UNKNOWN, reason="not exported") for stream in absent
@@ -94,13 +96,13 @@ def _counters(evidence: Evidence, operations: list[Series]) -> list[Part]:
 
 
 def _counter(evidence: Evidence, stream: str, found: list[Series]) -> Part:
-    window, name = evidence.window.span, f"counters of {stream}"
+    window, name, watched = evidence.window.span, f"counters of {stream}", (*kinds(), CONTROL)
     good = [one for one in found if _outcome(one) == "ok"]
     bad = [one for one in found if _outcome(one) != "ok"]
     if not good:
         return Part(object=name, verdict=Verdict.UNKNOWN, reason="no counter of successes")
     started = min(int(one.times[0]) for one in good if len(one))
-    for one in bad:
+    for one in bad if kind_of(stream) not in watched else ():
         if rise := _rise(one, window, started):
             moment, count = evidence.at(rise[0]), rise[1]
             reason = f"{count:.0f} operations counted as {_outcome(one)}, first seen at {moment}"
@@ -108,11 +110,18 @@ def _counter(evidence: Evidence, stream: str, found: list[Series]) -> Part:
     if any((np.diff(one.within(window).values) < 0).any() for one in found):
         return Part(object=name, verdict=Verdict.UNKNOWN, reason="a counter was reset: its process restarted")
     risen = sum(float(np.ptp(one.values)) for one in (one.around(window) for one in good) if len(one))
-    if risen <= 0 and stream in timed_streams(evidence):
+    if risen <= 0 and stream in _all_timed(evidence):
         return Part(object=name, verdict=Verdict.UNKNOWN, reason="the counter of successes did not move")
     if trouble := _miscounted(evidence, stream, good):
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=trouble)
-    return Part(object=name, verdict=Verdict.PASS, reason=f"{risen:.0f} more successes, no error")
+    reason = f"{risen:.0f} more successes" + ("" if kind_of(stream) in watched else ", no error")
+    return Part(object=name, verdict=Verdict.PASS, reason=reason)
+
+
+def _all_timed(evidence: Evidence) -> list[str]:
+    """The streams on a schedule: those whose every failure counts, and the stopwatch's, which judges its own."""
+    watched = [stream.name for kind in kinds(evidence) for stream in expected(evidence, kind)]
+    return [*timed_streams(evidence), *watched]
 
 
 def _miscounted(evidence: Evidence, stream: str, good: list[Series]) -> str:
@@ -152,7 +161,33 @@ def _rise(one: Series, window: Span, started: int) -> tuple[int, float] | None:
 def _gaps(evidence: Evidence) -> list[Part]:
     exported = {one.labels.get("stream", ""): one for one in series(evidence, "longest_gap")}
     samples = evidence.samples
-    return [_gap(evidence, stream, exported.get(stream), samples.get(stream)) for stream in timed_streams(evidence)]
+    streams = [stream for stream in _all_timed(evidence) if Stream.of(stream).vantage == OUTSIDE]
+    return [_gap(evidence, stream, exported.get(stream), samples.get(stream)) for stream in streams]
+
+
+def _voids(evidence: Evidence) -> list[Part]:
+    """Whether the void time that each vantage point exported is the one in its samples."""
+    exported = {Stream.of(one.labels.get("stream", "")).vantage: one for one in series(evidence, "void")}
+    vantages = {stream.vantage for kind in kinds(evidence) for stream in expected(evidence, kind)}
+    return [_void(evidence, vantage, exported.get(vantage)) for vantage in sorted(vantages)]
+
+
+def _void(evidence: Evidence, vantage: str, exported: Series | None) -> Part:
+    name = f"void time at {vantage}"
+    seen = exported.within(evidence.window.span) if exported else None
+    samples = evidence.samples.get(Stream(AWAY, CLIENT, vantage).name)
+    if seen is None or len(seen) < 2 or samples is None:
+        return Part(object=name, verdict=Verdict.UNKNOWN, reason="not exported in the window")
+    counted = float(seen.values[-1] - seen.values[0])
+    ended = (samples.end_ns > seen.times[0]) & (samples.end_ns <= seen.times[-1])
+    sampled = float((samples.end_ns - samples.start_ns)[ended].sum()) / 1e9
+    agrees = abs(counted - sampled) <= max(evidence.limits.gap_agreement_seconds, COUNT_SHARE * sampled)
+    return Part(
+        object=name,
+        verdict=Verdict.PASS if agrees else Verdict.UNKNOWN,
+        reason=f"exported {counted:.3f} s, sampled {sampled:.3f} s",
+        facts={"exported_s": counted, "sampled_s": sampled},
+    )
 
 
 def _gap(evidence: Evidence, stream: str, exported: Series | None, samples: Samples | None) -> Part:

@@ -44,11 +44,11 @@ def check(evidence: Evidence) -> Claim:
 
 def _part(evidence: Evidence, migration: Migration) -> Part:
     name = f"{migration.vm} / {migration.vmim}"
-    told = [event for event in evidence.of_kind("hypervisor", "downtime") if _about(event, migration)]
+    told = [event for event in evidence.of_kind("hypervisor", "downtime") if about(event, migration)]
     seen = _clients(evidence, migration)
     facts: Facts = {"from": migration.source, "to": migration.target, **seen}
-    downtime = _downtime(told[-1].data) if told else None
-    if downtime is None:
+    paused = downtime(told[-1].data) if told else None
+    if paused is None:
         reason = "the hypervisor's line about this migration is missing or says nothing of downtime"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, facts=facts)
     worst_gap = max((gap for gap in seen.values() if gap is not None), default=None)
@@ -56,26 +56,26 @@ def _part(evidence: Evidence, migration: Migration) -> Part:
     return Part(
         object=name,
         verdict=Verdict.PASS,
-        measured=downtime,
+        measured=paused,
         at=evidence.at(migration.span.end),
-        reason=f"paused for {downtime:.0f} ms by its own account; {beside}",
+        reason=f"paused for {paused:.0f} ms by its own account; {beside}",
         facts={**facts, **_more(told[-1].data)},
     )
 
 
-def _about(event: Event, migration: Migration) -> bool:
+def about(event: Event, migration: Migration) -> bool:
     """Whether a line is about a migration; real launchers print the migration's uid, not its name."""
     if event.data.get("vmim"):
         return bool(event.data["vmim"] == migration.vmim)
     return bool(migration.uid) and event.data.get("migration_uid") == migration.uid
 
 
-def _downtime(data: Mapping[str, Any]) -> float | None:
+def downtime(data: Mapping[str, Any]) -> float | None:
     """The downtime in ms; zero beside a total of zero is a counter read too early, not a measurement."""
-    downtime, total = data.get("downtime_ms"), data.get("total_ms")
-    if downtime is None or (float(downtime) == 0 and not total):
+    paused, total = data.get("downtime_ms"), data.get("total_ms")
+    if paused is None or (float(paused) == 0 and not total):
         return None
-    return float(downtime)
+    return float(paused)
 
 
 def _more(data: Mapping[str, Any]) -> dict[str, float]:

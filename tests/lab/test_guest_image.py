@@ -1,5 +1,7 @@
 """The guest image, built and started under software emulation without the rest of the lab."""
 
+import socket
+import struct
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from drainproof.wait import Deadline, wait
 from lab.image import EMULATED_CPU, GuestImage, ensure, nocloud
 
 HTTP_PORT = 18080
+AGENT_PORT = 18007
 PATIENCE_S = 60.0
 META_DATA = '{"instance-id": "one.test", "local-hostname": "guest-one"}\n'
 USER_DATA = """#!/bin/sh
@@ -40,7 +43,8 @@ def console(image: GuestImage, tmp_path: Path) -> Iterator[Path]:
     argv = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", EMULATED_CPU, "-m", "512",
             "-nodefaults", "-display", "none", "-serial", f"file:{log}", "-kernel", str(image.kernel),
             "-initrd", str(image.initrd), "-append", image.cmdline, "-device", "virtio-net-pci,netdev=net",
-            "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{HTTP_PORT}-:80"]  # fmt: skip
+            "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{HTTP_PORT}-:80,"
+            f"hostfwd=udp:127.0.0.1:{AGENT_PORT}-:7007,hostfwd=tcp:127.0.0.1:{AGENT_PORT}-:7007"]  # fmt: skip
     for serial, path, readonly in disks:
         argv += ["-drive", f"if=none,id={serial},file={path},format=raw,readonly={readonly}",
                  "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]  # fmt: skip
@@ -57,6 +61,40 @@ def test_guest_serves_the_portal(console: Path) -> None:
     text = console.read_text(errors="replace")
     steps = [text.index(f"drainproof-guest: {step}") for step in ("init", "network 10.0.2.15", "ready")]
     assert steps == sorted(steps)
+
+
+def test_guest_answers_the_stopwatch(console: Path) -> None:
+    """The agent echoes over both protocols and sends ticks of the guest's own clocks, which do not run backwards."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.5)
+        client.connect(("127.0.0.1", AGENT_PORT))
+        request = b"DPE1" + struct.pack("<IQ", 0, 7)
+        answer = wait("an echo", lambda: _exchange(client, request), until=bool, deadline=Deadline(PATIENCE_S))
+        assert (answer[:16], len(answer)) == (request, 24)
+        uptime_ns = int.from_bytes(answer[16:], "little")
+        assert 0 < uptime_ns < PATIENCE_S * 1e9
+        client.settimeout(PATIENCE_S)
+        client.send(b"DPH1" + struct.pack("<I8s", 20_000, b"tokentok"))
+        ticks: list[tuple[bytes, int, int, int, int, bytes]] = []
+        while len(ticks) < 5:
+            if (datagram := client.recv(100)).startswith(b"DPT1"):  # or the answer to an earlier attempt
+                ticks.append(struct.unpack("<4sIQQQ8s", datagram))
+    assert {token for *_, token in ticks} == {b"tokentok"}
+    instants = [uptime_ns, *(monotonic for _, _, _, monotonic, _, _ in ticks)]
+    assert instants == sorted(set(instants))
+    assert all(number == monotonic // 20_000_000 for _, _, number, monotonic, _, _ in ticks)
+    with socket.create_connection(("127.0.0.1", AGENT_PORT), timeout=PATIENCE_S) as connection:
+        connection.sendall(request * 2)
+        assert connection.recv(32, socket.MSG_WAITALL) == request * 2
+
+
+def _exchange(client: socket.socket, request: bytes) -> bytes:
+    """Return the answer, nothing when there is none soon."""
+    try:
+        client.send(request)
+        return client.recv(100)
+    except OSError:
+        return b""
 
 
 def _answer(path: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,12 +61,16 @@ def test_a_window_must_not_end_before_it_begins() -> None:
         gaps(steady(1), (5, 4))
 
 
-@given(st.lists(st.integers(1, 10_000), min_size=1), st.integers(0, 5_000))
-def test_running_and_stored_agree(ends: list[int], tail: int) -> None:
+def answers(*ends: int) -> npt.NDArray[np.int64]:
+    return np.array(ends, np.int64)
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=1), st.sets(st.integers(0, 20)), st.integers(0, 5_000))
+def test_running_and_stored_agree_however_the_answers_come_in(ends: list[int], cuts: set[int], tail: int) -> None:
     ordered = sorted(ends)
     running = LongestGap(0)
-    for end in ordered:
-        running.success(end * MS)
+    for batch in np.split(answers(*ordered) * MS, sorted(cuts)):
+        running.successes(batch)
     window = (ordered[0] * MS, (ordered[-1] + tail) * MS)
     assert running.longest_ns(window[1]) == longest_gap(steady(*ends), window).length_ns
     assert running.current_ns(window[1]) == tail * MS
@@ -88,12 +93,12 @@ def test_one_more_success_never_lengthens_a_gap(ends: list[int], more: int) -> N
 def test_before_the_first_success_the_open_gap_counts_and_is_then_forgotten() -> None:
     running = LongestGap(100)
     assert running.longest_ns(900) == 800
-    running.success(1000)
+    running.successes(answers(1000))
     assert running.longest_ns(1010) == 10
 
 
-def test_an_answer_out_of_order_changes_nothing() -> None:
+def test_an_answer_from_before_the_last_one_changes_nothing() -> None:
     running = LongestGap(0)
     for answered in (10, 30, 20, 35):
-        running.success(answered)
+        running.successes(answers(answered))
     assert (running.longest_ns(35), running.current_ns(36)) == (20, 1)

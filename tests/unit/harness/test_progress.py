@@ -9,7 +9,7 @@ from tests.unit.harness.fakes import FakeClock
 
 
 def test_the_line_tells_phase_migration_rate_and_gaps() -> None:
-    """One line holds what matters now: phase, the newest migration, requests per second, current and worst gap."""
+    """One line holds what matters now: phase, the newest migration, requests per second, gaps as clients see them."""
     clock = FakeClock()
     progress = Progress(io.StringIO(), clock)
     clock.sleep(12.5)
@@ -18,10 +18,12 @@ def test_the_line_tells_phase_migration_rate_and_gaps() -> None:
     assert progress.line() == "  12.5 s | deploy       | portal-0 Running"
     progress.changed("vmim", {"vmi": "portal-0", "phase": "TargetReady", "event": "MODIFIED"})
     progress.phase("drain/1")
-    gaps, worst = {"a": 5.0, "b": 70.0}, {"a": 900.0}
+    gaps = {"udp/a": 5.0, "sql/b": 70.0, "udp/a@node-a": 400.0}
+    worst = {"udp/a": 9.0, "udp/b": 90.4, "sql/b": 900.0, "tcp-new/a@node-a": 5000.0}
     progress.totals = lambda: {"rps": 90.0, "failures": 2, "gap_ms": gaps, "worst_gap_ms": worst}
     assert progress.line() == (
-        "  12.5 s | drain/1      | portal-0 TargetReady | 90 req/s, 2 failed | gap 70 ms (b) | worst 900 ms (a)"
+        "  12.5 s | drain/1      | portal-0 TargetReady | 90 req/s, 2 failed | gap 70 ms (sql/b)"
+        " | worst ms: sql 900, udp 90"
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drainproof.clock import Anchor
 from drainproof.errors import RecordError
-from drainproof.record import Case, CaseReader, Outcome, Run, RunInfo, SampleWriter
+from drainproof.record import Case, CaseReader, Outcome, Run, RunInfo
+from drainproof.record.spool import KEYED_ROW, header
 
 
 @pytest.fixture
@@ -20,53 +22,52 @@ def case(tmp_path: Path) -> Iterator[Case]:
     made.close()
 
 
-def _samples(case: Case, observer: str, *, finish: bool = True) -> SampleWriter:
-    writer = SampleWriter(case.shard(observer))
-    for number in range(10):
-        writer.add(writer.stream(f"{observer}/{number % 2}"), number, number + 1, number + 2, Outcome.OK, number)
-    if finish:
-        writer.close()
-    return writer
+def _shard(case: Case, observer: str, rows: int = 10) -> Path:
+    path = case.shard(observer)
+    path.parent.mkdir(exist_ok=True)
+    content = [(number + 1, number + 2, 1, number % 2, Outcome.OK, 0, number) for number in range(rows)]
+    streams = [f"{observer}/0", f"{observer}/1"]
+    path.write_bytes(header(streams, keyed=True) + np.array(content, KEYED_ROW).tobytes())
+    return path
 
 
 def test_samples_of_all_observers_come_back_by_stream(case: Case) -> None:
-    """Shards merge into one file, in which each stream is found again."""
-    _samples(case, "a")
-    _samples(case, "b")
+    """Shards merge into one file, in which each stream is found again, and are gone then."""
+    shards = [_shard(case, "a"), _shard(case, "b")]
     case.merge_samples()
     samples = CaseReader(case.directory).samples()
-    assert sorted(samples) == ["a/0", "a/1", "b/0", "b/1"]
+    assert list(samples) == ["a/0", "a/1", "b/0", "b/1"]
     assert samples["a/1"].start_ns.tolist() == [2, 4, 6, 8, 10]
+    assert samples["a/1"].intended_ns.tolist() == [1, 3, 5, 7, 9]
     assert samples["a/1"].key.tolist() == [1, 3, 5, 7, 9]
+    assert not any(shard.exists() for shard in shards)
 
 
-def test_a_killed_observer_keeps_what_it_had_flushed(case: Case) -> None:
-    """A shard without its end gives the rows of its finished batches."""
-    writer = _samples(case, "a", finish=False)
-    writer.flush()
+def test_a_killed_observer_keeps_what_it_had_written(case: Case) -> None:
+    """A shard that ends in the middle of a row gives the rows before it, is told, and stays."""
+    shard = _shard(case, "a")
+    shard.write_bytes(shard.read_bytes()[:-5])
     case.merge_samples()
-    writer.close()
-    assert len(CaseReader(case.directory).samples()["a/0"]) == 5
+    reader = CaseReader(case.directory)
+    assert reader.samples().count("a/0") + reader.samples().count("a/1") == 9
+    assert shard.name in reader.events("record", "damaged-shard")[0].data["reason"]
+    assert shard.exists()
 
 
 def test_a_damaged_shard_is_told(case: Case) -> None:
     """Rubbish in a shard becomes an event, and the others are still merged."""
-    _samples(case, "good")
+    _shard(case, "good")
     case.shard("bad").write_bytes(b"rubbish" * 100)
     case.merge_samples()
     reader = CaseReader(case.directory)
-    assert sorted(reader.samples()) == ["good/0", "good/1"]
-    assert "bad.arrows" in reader.events("record", "damaged-shard")[0].data["reason"]
+    assert list(reader.samples()) == ["good/0", "good/1"]
+    assert case.shard("bad").name in reader.events("record", "damaged-shard")[0].data["reason"]
 
 
-def test_a_truncated_sample_file_is_an_error(case: Case) -> None:
-    """Half a Parquet file is never read as fewer samples."""
-    _samples(case, "a")
+def test_a_case_without_samples_has_an_empty_file(case: Case) -> None:
+    """Nothing observed is a file without streams, not a missing one."""
     case.merge_samples()
-    path = case.directory / "samples.parquet"
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(RecordError, match=r"samples\.parquet: not a readable sample file"):
-        CaseReader(case.directory).samples()
+    assert dict(CaseReader(case.directory).samples()) == {}
 
 
 def test_events_come_back_by_time_without_an_unfinished_line(case: Case) -> None:

@@ -60,3 +60,19 @@ def test_credentials_in_a_target_s_url_are_refused_and_not_repeated(tmp_path: Pa
     with pytest.raises(CannotRunError, match=r"prometheus\.url.*must not hold a user or password") as caught:
         read_target(tmp_path / "prod.toml")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("outside",), ("a@b",), ("",)])
+def test_vantage_points_must_be_told_apart(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Their names end the names of streams: none twice, none that is the clients' own, no separator in one."""
+    tables = "".join(f'[[vantages]]\nname = "{name}"\nexec = ["ssh", "node"]\n' for name in names)
+    (tmp_path / "prod.toml").write_text(tables)
+    with pytest.raises(CannotRunError, match="vantages"):
+        read_target(tmp_path / "prod.toml")
+
+
+def test_a_target_file_names_vantage_points(tmp_path: Path) -> None:
+    """Each has a name and what its commands begin with."""
+    (tmp_path / "prod.toml").write_text('[[vantages]]\nname = "node-1"\nexec = ["nsenter", "--net=/run/netns/x"]\n')
+    (vantage,) = read_target(tmp_path / "prod.toml").vantages
+    assert (vantage.name, vantage.exec) == ("node-1", ("nsenter", "--net=/run/netns/x"))

@@ -11,11 +11,12 @@ import pytest
 from pymysql.constants import CR, ER
 
 from drainproof.record import Outcome
-from drainproof.record.samples import NO_KEY
+from drainproof.record.spool import NO_KEY, Spool
 from load.ledger import KEYS_PER_WRITER, Writer
 from load.recorder import Recorder
 from load.schedule import SECOND, Schedule
 from load.sql import GALERA_NOT_READY, outcome_of
+from tests.unit.load.rows import rows_of
 
 FIRST = 2 * KEYS_PER_WRITER
 
@@ -90,12 +91,15 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.database = FakeDatabase(self.clock)
-        self.recorder = Recorder(["sql/a", "sql/b"], 0)
+        self.recorder = Recorder([Spool.create(["sql/a", "sql/b"], keyed=True, capacity=16)], 0)
         self.writer = Writer(2, "b", "run-1", self.recorder, self.database.open)
 
     def run(self, writes: int) -> list[tuple[int, ...]]:
         self.writer.run(Schedule(SECOND, SECOND), Stop(self.clock, writes), self.clock)
-        return [tuple(row) for row in self.recorder.rows]
+        return self.rows()
+
+    def rows(self) -> list[tuple[int, ...]]:
+        return rows_of(self.recorder.spools[0])
 
 
 @pytest.fixture
@@ -157,13 +161,13 @@ def test_a_write_under_way_at_the_stop_is_indeterminate_and_counted_once(bench: 
     bench.writer.abandon(9 * SECOND)
     answers.set()
     thread.join()
-    assert [(row[4], row[5]) for row in bench.recorder.rows] == [(Outcome.INDETERMINATE, FIRST + 1)]
+    assert [(row[4], row[5]) for row in bench.rows()] == [(Outcome.INDETERMINATE, FIRST + 1)]
 
 
 def test_abandoning_an_idle_writer_counts_nothing(bench: Bench) -> None:
     bench.run(1)
     bench.writer.abandon(9 * SECOND)
-    assert len(bench.recorder.rows) == 1
+    assert len(bench.rows()) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,27 +8,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drainproof.clock import SystemClock
-from drainproof.record import Case, CaseReader
+from drainproof.record import Case, CaseReader, Outcome
 from drainproof.wait import Deadline, wait
 from load.plan import PASSWORD_VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[3]
-Start = Callable[[str], "Running"]
+Start = Callable[..., "Running"]
 
 
 class Running:
-    """An observer process under test."""
+    """An observer process under test: `python` with some arguments and a plan."""
 
-    def __init__(self, name: str, plan_file: Path) -> None:
+    def __init__(self, arguments: Sequence[str], plan_file: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"load.{name}", str(plan_file)], cwd=PROJECT, stdout=subprocess.PIPE,
+            [sys.executable, *arguments, str(plan_file)], cwd=PROJECT, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env={**os.environ, PASSWORD_VARIABLE: "x"},
         )
 
@@ -60,8 +60,8 @@ class Running:
 def start(plan_file: Path) -> Iterator[Start]:
     started: list[Running] = []
 
-    def begin(name: str) -> Running:
-        started.append(Running(name, plan_file))
+    def begin(name: str = "", *, script: str = "") -> Running:
+        started.append(Running(["-c", script] if script else ["-m", f"load.{name}"], plan_file))
         return started[-1]
 
     yield begin
@@ -140,6 +140,33 @@ def test_the_clinic_works_through_the_virtual_address_and_stops_at_once(
     assert all((stream.end_ns > stream.start_ns).all() for stream in samples.values())
 
 
+def test_a_failed_request_of_the_clinic_keeps_its_reason(start: Start, case: CaseReader, server: Any) -> None:
+    server.status = 503
+    clinic = start("clinic")
+    clinic.wait_for(lambda report: report.get("failures", 0) > 0)
+    clinic.stop()
+    outcomes = {outcome for stream in merged(case).samples().values() for outcome in stream.outcome.tolist()}
+    assert Outcome.ERROR in outcomes <= {Outcome.ERROR, Outcome.INDETERMINATE}
+    (failure, *_) = case.events("clinic", "failure")
+    assert "status 503" in failure.data["reason"]
+
+
+def test_a_request_under_way_when_the_clinic_stops_is_on_the_record(
+    start: Start, case: CaseReader, server: Any
+) -> None:
+    clinic = start("clinic")
+    clinic.samples(3)
+    server.flowing.clear()
+    asked = len(server.seen)
+    wait("a request is held", lambda: len(server.seen), until=lambda seen: seen > asked, deadline=Deadline(10))
+    assert clinic.stop() < 3
+    outcomes = [outcome for stream in merged(case).samples().values() for outcome in stream.outcome.tolist()]
+    assert 1 <= outcomes.count(Outcome.INDETERMINATE) <= 3
+    assert set(outcomes) <= {Outcome.OK, Outcome.INDETERMINATE}
+    (failure, *_) = case.events("clinic", "failure")
+    assert failure.data["reason"] == "the clinic was stopped while the request was under way"
+
+
 def test_the_witness_notes_identities_and_silence(start: Start, case: CaseReader, server: Any) -> None:
     witness = start("witness")
     witness.ready()
@@ -162,6 +189,55 @@ def test_a_ledger_without_a_database_counts_errors_and_stops(start: Start, case:
     stream = merged(case).samples()["sql/a"]
     assert (stream.outcome == 1).all()
     assert (stream.key == -1).all()
+
+
+SEVERAL_SPOOLS = """
+import sys
+import time
+from drainproof.record.spool import Spool
+from load.observer import observing, ready, run
+
+LIMIT, SETTLE = 10**9 * 3600, 2 * 10**9 * 3600
+
+def main(plan):
+    spools = {"loop": Spool.create(["udp/a", "away/client"], capacity=CAPACITY), "ticks": Spool.create(["heartbeat/a"])}
+    streams = [name for spool in spools.values() for name in spool.streams]
+    with observing("probe", plan, streams, spools=spools, limit_ns=LIMIT, settle_ns=SETTLE) as observer:
+        now = time.monotonic_ns()
+        spools["ticks"].append(0, now, now, now, 0)
+        spools["loop"].append(1, now, now, now + 1, 0)
+        spools["loop"].begin(0, now, now)
+        spools["loop"].append(0, now, now, now + 2, 1)
+        ready(observer)
+        observer.stop.wait()
+    return 0
+
+sys.exit(run(main, sys.argv[1:]))
+"""
+
+
+def test_an_observer_with_several_spools_tells_what_it_kept_and_what_it_left_out(
+    start: Start, case: CaseReader
+) -> None:
+    probe = start(script=SEVERAL_SPOOLS.replace("CAPACITY", "8"))
+    status = probe.samples(2)
+    assert (status["samples"], status["failures"]) == (2, 1), "being away is no operation, and one has not ended"
+    assert set(status["gap_ms"]) == {"udp/a", "heartbeat/a"}
+    probe.stop()
+    assert sorted(path.name for path in (case.directory / "shards").iterdir()) == ["loop.spool", "ticks.spool"]
+    (ended,) = case.events("probe", "stop")
+    assert (ended.data["samples"], ended.data["left_out"]) == (3, 1)
+    counts = {name: len(stream) for name, stream in merged(case).samples().items()}
+    assert counts == {"udp/a": 1, "away/client": 1, "heartbeat/a": 1}
+
+
+def test_samples_that_were_overwritten_before_they_were_taken_end_the_observer(start: Start, case: CaseReader) -> None:
+    probe = start(script=SEVERAL_SPOOLS.replace("CAPACITY", "2"))
+    _, errors = probe.process.communicate(timeout=20)
+    assert probe.process.returncode == 1
+    assert "RecordError: 3 samples were not taken from a spool of 2 in time" in errors
+    (ended,) = case.events("probe", "stop")
+    assert ended.data["samples"] == 1
 
 
 def test_an_observer_whose_reports_nobody_reads_ends(start: Start) -> None:

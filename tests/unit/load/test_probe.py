@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from drainproof.record import Outcome
+from drainproof.record.spool import Spool
+from load.figures import StreamFigures
 from load.plan import Plan
 from load.probe import Probe, streams_of
 from load.recorder import Recorder
 from load.schedule import SECOND
+from tests.unit.load.rows import rows_of
 
 MS = 1_000_000
 
@@ -33,7 +36,7 @@ class Bench:
 
     def __init__(self, plan: Plan) -> None:
         self.clock = JumpingClock()
-        self.recorder = Recorder(list(streams_of(plan)), self.clock())
+        self.recorder = Recorder([Spool.create(list(streams_of(plan)))], self.clock())
         self.probe = Probe(plan, self.recorder, self.clock)
 
     def run(self, seconds: float) -> None:
@@ -47,8 +50,15 @@ class Bench:
             assert time.monotonic_ns() < end, "the condition did not come about in 5 s"
             self.probe.step()
 
+    def streams(self) -> Sequence[StreamFigures]:
+        with self.recorder.figures.upto(self.clock()) as streams:
+            return streams
+
     def outcomes(self, outcome: Outcome) -> int:
-        return sum(stream.outcomes[outcome] for stream in self.recorder.streams)
+        return sum(int(stream.outcomes[outcome]) for stream in self.streams())
+
+    def rows(self, first: int = 0) -> list[tuple[int, ...]]:
+        return rows_of(self.recorder.spools[0], first)
 
     def reasons(self) -> set[str]:
         return {failure.reason for failure in self.recorder.failures}
@@ -84,25 +94,26 @@ def unused_port() -> int:
 
 def test_every_stream_keeps_its_rate_and_kept_connections_are_few(bench: Bench, server: Any) -> None:
     bench.run(1.1)
-    new, reused, *_ = (stream.outcomes[Outcome.OK] for stream in bench.recorder.streams)
+    new, reused, *_ = (stream.outcomes[Outcome.OK] for stream in bench.streams())
     assert 25 <= new <= 51
     assert 50 <= reused <= 101
     assert bench.outcomes(Outcome.ERROR) == 0
-    opened = sum(stream.operations for stream in bench.recorder.streams if stream.name.startswith("http-new"))
+    opened = sum(stream.operations for stream in bench.streams() if stream.name.startswith("http-new"))
     assert server.connections <= opened + 30
 
 
 def test_intended_times_lie_on_each_streams_grid(bench: Bench) -> None:
     bench.run(0.5)
     for stream, period in enumerate((20 * MS, 10 * MS, 20 * MS, 10 * MS)):
-        intended = [row[1] for row in bench.recorder.rows if row[0] == stream]
+        intended = [row[1] for row in bench.rows() if row[0] == stream]
         assert len({due % period for due in intended}) == 1
-        assert all(row[2] >= row[1] for row in bench.recorder.rows)
+        assert all(row[2] >= row[1] for row in bench.rows())
 
 
 def test_answers_that_are_held_show_as_a_gap_and_not_as_failures(bench: Bench, server: Any) -> None:
     bench.run(0.4)
     server.flowing.clear()
+    bench.run(0.1)  # answers that were on their way have come in
     held = time.monotonic_ns()
     sent = len(server.seen)
     bench.run(0.6)
@@ -110,10 +121,10 @@ def test_answers_that_are_held_show_as_a_gap_and_not_as_failures(bench: Bench, s
     released = time.monotonic_ns()
     server.flowing.set()
     bench.run(0.4)
-    assert bench.outcomes(Outcome.OK) == sum(stream.operations for stream in bench.recorder.streams)
-    for stream in bench.recorder.streams:
+    assert bench.outcomes(Outcome.OK) == sum(stream.operations for stream in bench.streams())
+    for stream in bench.streams():
         gap = stream.gap.longest_ns(bench.clock())
-        assert released - held - 25 * MS <= gap <= released - held + 150 * MS
+        assert released - held <= gap <= released - held + 300 * MS
 
 
 def test_no_answer_in_time_is_a_timeout(plan: Plan, benches: Callable[[Plan], Bench], server: Any) -> None:
@@ -121,7 +132,7 @@ def test_no_answer_in_time_is_a_timeout(plan: Plan, benches: Callable[[Plan], Be
     bench = benches(with_load(plan, timeout_seconds=0.2))
     bench.run_until(lambda: bench.outcomes(Outcome.TIMEOUT) >= 20)
     assert bench.reasons() == {"no answer"}
-    durations = [end - start for _, _, start, end, _, _ in bench.recorder.rows]
+    durations = [end - start for _, _, start, end, _ in bench.rows()]
     assert min(durations) >= 200 * MS
     assert sorted(durations)[len(durations) // 2] < 300 * MS
 
@@ -155,12 +166,13 @@ def test_idle_connections_that_the_server_closes_are_replaced_without_a_failure(
 
 def test_a_stall_of_the_probe_is_late_in_each_stream_once_and_never_a_burst(bench: Bench) -> None:
     bench.run(0.4)
-    bench.recorder.rows.clear()
+    before = bench.recorder.spools[0].written
     bench.clock.jumped_ns = 3 * SECOND
     bench.run(0.3)
-    late = [row for row in bench.recorder.rows if row[2] - row[1] > 2 * SECOND]
+    rows = bench.rows(before)
+    late = [row for row in rows if row[2] - row[1] > 2 * SECOND]
     assert sorted(row[0] for row in late) == [0, 1, 2, 3]
-    assert len(bench.recorder.rows) < 120, "no burst for the slots that passed"
+    assert len(rows) < 120, "no burst for the slots that passed"
     (stall,) = bench.recorder.stalls
     assert stall.end_ns - stall.start_ns >= 3 * SECOND
     assert bench.recorder.worst_lateness_ns > 2.9 * SECOND
@@ -177,7 +189,7 @@ def test_a_dead_target_does_not_delay_the_others(plan: Plan, benches: Callable[[
         bench = benches(with_load(plan, timeout_seconds=0.3))
         bench.probe._targets[0].peer = ("127.0.0.1", port)
         bench.run(1.0)
-        dead, *alive = bench.recorder.streams
+        dead, *alive = bench.streams()
         assert dead.outcomes[Outcome.TIMEOUT] > 15
         assert all(stream.failures == 0 and stream.operations > 20 for stream in alive)
         assert bench.reasons() == {"not connected"}

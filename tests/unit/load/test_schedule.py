@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.schedule import SECOND, Schedule, Stall, StallWatch, period_ns, stagger
+from load.schedule import SECOND, JitteredSchedule, Schedule, Stall, StallWatch, period_ns, stagger
 
 MS = 1_000_000
 
@@ -70,3 +70,22 @@ def test_a_stall_reaches_back_to_the_last_moment_awake() -> None:
     assert watch.awake(3100 * MS) == Stall(100 * MS, 3100 * MS, 2950 * MS)
     watch.asleep_until(3150 * MS)
     assert watch.awake(3150 * MS) is None
+
+
+@given(st.integers(1, 10**6), st.lists(st.integers(0, 10**7), min_size=1), st.text())
+def test_a_jittered_slot_is_skipped_when_its_time_has_passed(period: int, delays: list[int], seed: str) -> None:
+    schedule, now = JitteredSchedule(0, period, seed), 0
+    for delay in delays:
+        now = max(now, schedule.due_ns) + delay
+        taken = schedule.take(now)
+        assert taken <= now < schedule.due_ns < now + 2 * period
+
+
+def test_each_slot_has_one_moment_that_is_anywhere_in_it_and_the_same_for_the_same_seed() -> None:
+    one, same, other = (JitteredSchedule(0, 1000, seed) for seed in ("a", "a", "b"))
+    moments = [one.take(one.due_ns) for _ in range(1000)]
+    assert [moment // 1000 for moment in moments] == list(range(1000))
+    assert [same.take(same.due_ns) for _ in range(1000)] == moments
+    assert [other.take(other.due_ns) for _ in range(1000)] != moments
+    tenths = [moment % 1000 // 100 for moment in moments]
+    assert all(60 <= tenths.count(tenth) <= 140 for tenth in range(10))

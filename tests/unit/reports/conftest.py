@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from reports.checks import CHECKS
+from reports.evidence import Evidence
 from reports.judge import conclude
-from reports.verdict import CaseVerdict, Claim
+from reports.verdict import CaseVerdict, Claim, guarded
 from tests.unit.reports.records import Record, good_record
+from tests.unit.reports.stopwatch_records import Watched
 
+WATCHED = ("outage.", "instrument.", "downtime.", "prometheus.")
 Judge = Callable[[Record], CaseVerdict]
 ClaimOf = Callable[[Record, str], Claim]
 
@@ -28,6 +34,16 @@ def judged(tmp_path: Path) -> Judge:
 
 
 @pytest.fixture
-def claim_of(judged: Judge) -> ClaimOf:
-    """Writes a record, judges it and returns one claim."""
-    return lambda record, wanted: next(claim for claim in judged(record).claims if claim.id == wanted)
+def claim_of(tmp_path: Path) -> ClaimOf:
+    """Writes a record and judges one claim of it, as `conclude` judges them all."""
+
+    number = count(1)
+
+    def claim(record: Record, wanted: str) -> Claim:
+        if not wanted.startswith(WATCHED):
+            record.watched = Watched()  # half of the work, and no other claim looks at it
+        case = record.write(tmp_path / f"run-{next(number)}")
+        check = next(check for check in CHECKS if check.id == wanted)
+        return guarded(check.id, check.title, partial(check.judge, Evidence.of(case)))
+
+    return claim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,47 +14,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from drainproof.clock import Anchor
-from drainproof.record import Case, Outcome, Run, RunInfo, SampleWriter
-from drainproof.record.case import TABLES
+from drainproof.record import Case, Outcome, Run, RunInfo
+from drainproof.record.case import METRICS, TABLES
+from drainproof.record.manifest import seal
+from drainproof.record.spool import KEYED_ROW, LATE_MOST, header
 from drainproof.settings import Profile
+from tests.unit.reports import stopwatch_records
+from tests.unit.reports.scraped import Row, queries
+from tests.unit.reports.stopwatch_records import Watched
+from tests.unit.reports.timeline import (
+    ADDRESSES,
+    ANCHOR,
+    BASELINE,
+    BEGIN,
+    DRAIN,
+    END,
+    PAUSE_AT,
+    SETTLE,
+    STOPPED,
+    VMS,
+    S,
+    at,
+    drain_begin,
+    pause_of,
+)
 
-S = 1_000_000_000
-BEGIN = 1_000 * S
-ANCHOR = Anchor(monotonic_ns=BEGIN, wall_ns=1_767_225_600 * S)
 NAMESPACE = "portal"
-VMS = ("portal-a", "portal-b", "portal-c")
-ADDRESSES = dict(zip(VMS, ("10.77.1.10", "10.77.1.11", "10.77.1.12"), strict=True))
 NODES = ("node-a", "node-b", "node-c", "node-d")
 HOMES = {"portal-a": ("node-a", "node-d"), "portal-b": ("node-b", "node-a"), "portal-c": ("node-c", "node-b")}
 RATES = {"http-new": 10.0, "http-reused": 20.0, "sql": 4.0}
-BASELINE, DRAIN, SETTLE = 6.0, 5.0, 3.0
-END = BASELINE + 3 * (DRAIN + SETTLE)
-PAUSE_AT, PAUSE = 2.0, 0.4
-"""Each guest is silent for that long, that long after its drain began, in seconds."""
-GALERA = {"cluster_size": 3.0, "cluster_status": 1.0, "local_state": 4.0, "conf_id": 17.0}
 BOOT_IDS = {vm: f"{number}2345678-1234-4234-8234-123456789abc" for number, vm in enumerate(VMS)}
 ANOTHER_BOOT = "f2345678-1234-4234-8234-123456789abc"
 OBSERVED = {"probe": ("http-new", "http-reused"), "ledger": ("sql",), "clinic": ("clinic",), "witness": ()}
 TABLE_NAMES = ("bills", "doctors", "ledger", "patients", "payments")
-
-Row = list[int]
-
-
-def at(seconds: float) -> int:
-    """The monotonic nanosecond of a second of the window."""
-    return BEGIN + round(seconds * S)
-
-
-def drain_begin(index: int) -> float:
-    """When the drain under the VM of that index begins, in seconds of the window."""
-    return BASELINE + index * (DRAIN + SETTLE)
-
-
-def pause_of(vm: str) -> tuple[float, float]:
-    """When a VM's guest is paused by its migration."""
-    begin = drain_begin(VMS.index(vm)) + PAUSE_AT
-    return begin, begin + PAUSE
 
 
 @dataclass
@@ -62,11 +55,12 @@ class Record:
 
     events: list[dict[str, Any]] = field(default_factory=list)
     samples: dict[str, list[Row]] = field(default_factory=dict)
-    """By stream: intended, start, end, outcome, key."""
+    """By stream of the other observers: intended, start, end, outcome, key."""
+    watched: Watched = field(default_factory=Watched)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     tables: list[tuple[str, str, int, int]] = field(default_factory=list)
     """Member, table, key, digest."""
-    settings: dict[str, Any] = field(default_factory=lambda: Profile(name="quick").model_dump(mode="json"))
+    settings: dict[str, Any] = field(default_factory=lambda: _settings())
     target: dict[str, Any] = field(default_factory=lambda: {"name": "lab", "emulated": True, "vm_memory": "512Mi"})
     notes: tuple[str, ...] = ("The guests ran under software emulation: the times say nothing about real hardware.",)
 
@@ -114,22 +108,32 @@ class Record:
         for event in self.events:
             written.events.add_at(event["t_ns"], event["source"], event["kind"], event["object"], **event["data"])
         self._write_samples(written)
-        written.write_metrics(self.metrics)
+        (directory / METRICS).write_text(json.dumps(self.metrics))  # indented, it takes ten times as long
         columns = list(zip(*self.tables, strict=True)) or [(), (), (), ()]
         types = (pa.string(), pa.string(), pa.int64(), pa.int64())
         arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
         pq.write_table(pa.table(arrays, names=["member", "table", "key", "digest"]), directory / TABLES)
         written.close()
+        seal(directory)
         return directory
 
     def _write_samples(self, case: Case) -> None:
-        writer = SampleWriter(case.shard("probe"))
-        for stream, rows in self.samples.items():
-            number = writer.stream(stream)
-            for row in rows:
-                writer.add(number, *row)
-        writer.close()
+        shard = case.shard("probe")
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        rows = [
+            (start, end, min(start - intended, LATE_MOST), number, outcome, 0, key)
+            for number, of_stream in enumerate(self.samples.values())
+            for intended, start, end, outcome, key in of_stream
+        ]
+        shard.write_bytes(header([*self.samples], keyed=True) + np.array(rows, KEYED_ROW).tobytes())
+        self.watched.write(case)
         case.merge_samples()
+
+
+def _settings() -> dict[str, Any]:
+    settings = Profile(name="quick").model_dump(mode="json")
+    settings["load"] |= stopwatch_records.LOAD
+    return settings
 
 
 def good_record() -> Record:
@@ -147,8 +151,9 @@ def _pickled() -> bytes:
     for index, vm in enumerate(VMS):
         _drain_events(record, index, vm)
     _samples(record)
+    record.watched = stopwatch_records.good_watch()
     _observer_events(record)
-    _metrics(record)
+    record.metrics = queries(record.samples, record.watched)
     _tables(record)
     return pickle.dumps(record)
 
@@ -209,7 +214,7 @@ def _drain_events(record: Record, index: int, vm: str) -> None:
     record.event(begin + 2.6, "watch", "vmi", f"{NAMESPACE}/{vm}", **_vmi(vm, target))
     record.event(
         begin + 3.0, "hypervisor", "downtime", vm, migration_uid=f"muid-{vm}", downtime_ms=142 + 11 * index,
-        downtime_net_ms=139, total_ms=1371, stop_ns=at(begin + PAUSE_AT), resume_ns=at(begin + PAUSE_AT + 0.145),
+        downtime_net_ms=139, total_ms=1371, stop_ns=at(begin + PAUSE_AT), resume_ns=at(begin + PAUSE_AT + STOPPED),
     )
     record.event(
         begin + 3.2, "drain", "migrated", vm, uid=f"uid-{vm}", vmim=vmim, live=True, **{"from": source, "to": target}
@@ -224,6 +229,8 @@ def _observer_events(record: Record) -> None:
         taken = sum(len(rows) for stream, rows in record.samples.items() if stream.partition("/")[0] in kinds)
         record.event(-4, observer, "start", pid=7, streams=[], rates={}, priority="SCHED_FIFO 10")
         record.event(END + 0.5, observer, "stop", samples=taken, worst_lateness_ms=1.5)
+    for seconds, kind, subject, facts in stopwatch_records.events(record.watched):
+        record.event(seconds, "stopwatch", kind, subject, **facts)
     for vm in VMS:
         for second in range(int(END)):
             record.event(second + 0.2, "witness", "identity", vm, boot_id=BOOT_IDS[vm], hostname=vm, uptime_s=second)
@@ -260,52 +267,6 @@ def _one_at_a_time(rows: list[Row]) -> None:
         if not kept or row[1] >= kept[-1][2]:
             kept.append(row)
     rows[:] = kept
-
-
-def longest_exported(rows: list[Row], until: int) -> float:
-    """What an exporter would tell at an instant: the longest time between two successful answers."""
-    answers = sorted(row[2] for row in rows if row[3] == Outcome.OK and row[2] <= until)
-    return float(np.diff([*answers, until]).max() / S)
-
-
-def _metrics(record: Record) -> None:
-    scrapes = [second + 0.37 for second in range(-3, int(END) + 1)]
-    operations, longest = [], []
-    for stream, rows in sorted(record.samples.items()):
-        port = {"sql": 9302, "clinic": 9303}.get(stream.partition("/")[0], 9301)
-        labels = {"instance": f"10.77.0.2:{port}", "stream": stream}
-        ends = np.sort([row[2] for row in rows])
-        for outcome in ("ok", "error", "timeout", "indeterminate"):
-            counts = [int((ends <= at(time)).sum()) if outcome == "ok" else 0 for time in scrapes]
-            operations.append(_series({**labels, "outcome": outcome}, scrapes, counts))
-        longest.append(_series(labels, scrapes, [longest_exported(rows, at(time)) for time in scrapes]))
-    record.metrics = [_query("operations", operations), _query("longest_gap", longest)]
-    members = {vm: [time for time in scrapes if not _paused(vm, time)] for vm in VMS}
-    for name, value in GALERA.items():
-        result = [_of_member(vm, times, [value] * len(times)) for vm, times in members.items()]
-        record.metrics.append(_query(name, result))
-    paused = [_of_member(vm, times, [1e6 * number for number in range(len(times))]) for vm, times in members.items()]
-    record.metrics.append(_query("flow_control_paused_ns", paused))
-    ups = [_of_member(vm, scrapes, [0 if _paused(vm, time) else 1 for time in scrapes]) for vm in VMS]
-    record.metrics.append(_query("up", ups))
-
-
-def _paused(vm: str, time: float) -> bool:
-    begin, end = pause_of(vm)
-    return begin - 0.1 <= time <= end
-
-
-def _of_member(vm: str, times: list[float], values: list[Any]) -> dict[str, Any]:
-    return _series({"instance": f"{ADDRESSES[vm]}:9104", "pod": f"virt-launcher-{vm}"}, times, values)
-
-
-def _series(labels: dict[str, str], times: list[float], values: list[Any]) -> dict[str, Any]:
-    pairs = zip(times, values, strict=True)
-    return {"metric": labels, "values": [[ANCHOR.wall_seconds(at(time)), str(value)] for time, value in pairs]}
-
-
-def _query(name: str, result: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"name": name, "query": name, "start": 0.0, "end": 0.0, "result": result, "error": None}
 
 
 def _tables(record: Record) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from drainproof.record import Outcome
-from tests.unit.reports.records import ADDRESSES, ANOTHER_BOOT, BOOT_IDS, NAMESPACE, VMS, Record, at, pause_of
+from tests.unit.reports.records import ANOTHER_BOOT, BOOT_IDS, NAMESPACE, Record
+from tests.unit.reports.timeline import ADDRESSES, VMS, at, pause_of
 
 Spoil = Callable[[Record], None]
 

@@ -11,18 +11,10 @@ from reports.judge import conclude
 from reports.verdict import Verdict
 from tests.unit.reports import spoils
 from tests.unit.reports.conftest import ClaimOf, Judge
-from tests.unit.reports.records import (
-    ANOTHER_BOOT,
-    BASELINE,
-    END,
-    Record,
-    at,
-    drain_begin,
-    good_record,
-    longest_exported,
-    pause_of,
-)
+from tests.unit.reports.records import ANOTHER_BOOT, Record, good_record
+from tests.unit.reports.scraped import longest_exported
 from tests.unit.reports.spoils import Spoil, without
+from tests.unit.reports.timeline import BASELINE, END, at, drain_begin, pause_of
 
 PLACEMENT, MIGRATION, CONTINUITY, LOAD = (
     "placement.separate-nodes", "migration.live", "continuity.requests", "prometheus.load"
@@ -30,7 +22,11 @@ PLACEMENT, MIGRATION, CONTINUITY, LOAD = (
 GALERA, LEDGER, HYPERVISOR, RESTORED = (
     "galera.steady", "ledger.complete", "hypervisor.downtime", "cluster.restored"
 )
-ALL = (PLACEMENT, MIGRATION, CONTINUITY, LOAD, GALERA, LEDGER, HYPERVISOR, RESTORED)
+STOPWATCH = ("outage.udp", "outage.heartbeat", "outage.tcp-kept", "outage.tcp-new", "instrument.control")
+PHASES, INTACT = "downtime.phases", "record.intact"
+ALL = (
+    PLACEMENT, MIGRATION, CONTINUITY, *STOPWATCH, LOAD, GALERA, LEDGER, HYPERVISOR, PHASES, RESTORED, INTACT
+)
 
 FAILS: list[tuple[str, Spoil, str]] = [
     (PLACEMENT, spoils.share_a_node, "both on node-b from 00:00:07.000 on"),
