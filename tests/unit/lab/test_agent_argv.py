@@ -45,7 +45,7 @@ def test_emulated_memory_is_no_multiple_of_64_pages() -> None:
 def test_accelerator_decides_the_processor() -> None:
     """Emulation gets a fixed model and a bounded translation buffer, KVM the host's processor."""
     emulated, accelerated = (build(SPEC, FILES, BOOT, "tap0", name) for name in ("tcg", "kvm"))
-    assert value(emulated, "-accel") == "tcg,thread=multi,tb-size=64"
+    assert value(emulated, "-accel") == "tcg,thread=multi,tb-size=512"
     assert value(emulated, "-cpu") != "host"
     assert value(accelerated, "-accel") == "kvm"
     assert value(accelerated, "-cpu").startswith("host")
