@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -92,9 +92,15 @@ class Score:
 
     def of(self, mode: Mode) -> Score:
         """The same for the blackouts of one mode; what was false or in pieces belongs to none."""
+        return self._only(lambda truth: truth.mode == mode)
+
+    def since(self, length_ns: int) -> Score:
+        """The same for the blackouts that certainly lasted so long."""
+        return self._only(lambda truth: truth.shortest_ns >= length_ns)
+
+    def _only(self, wanted: Callable[[Truth], bool]) -> Score:
         return Score(
-            [pair for pair in self.pairs if pair.truth.mode == mode],
-            [truth for truth in self.missed if truth.mode == mode],
+            [pair for pair in self.pairs if wanted(pair.truth)], [truth for truth in self.missed if wanted(truth)]
         )
 
     @classmethod

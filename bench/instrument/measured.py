@@ -42,7 +42,7 @@ def measured(watch: Watch, stream: str, baseline: tuple[int, int], window: tuple
 
 def _found(outage: Outage, voids: Voids) -> Found:
     stalled = any(
-        voids.within(begin - NEAR_NS, end + NEAR_NS) > 0
+        voids.doubtful(begin - NEAR_NS, end + NEAR_NS) > 0
         for begin, end in ((outage.begin_lo, outage.begin_hi), (outage.end_lo, outage.end_hi))
     )
     return Found(outage.begin_lo, outage.end_hi, outage.lo_ns, outage.mid_ns, outage.hi_ns, stalled)

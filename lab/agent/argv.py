@@ -20,8 +20,8 @@ migration dirty bitmap coherency with TCG memory access"; 8 KiB is the granule o
 TCG_BUFFER_MIB = 512
 """Translated code kept per guest, at most, in MiB: a guest of the portal has made 270 MiB of it when it has started.
 
-With less than a guest works with (90 MiB after a migration), QEMU throws all of it away every ten seconds and translates
-again, for seconds of a core each time. QEMU counts this as "TB flush count" (`info jit`).
+With less than a guest works with (90 MiB after a migration), QEMU throws all of it away every ten seconds and
+translates again, for seconds of a core each time. QEMU counts this as "TB flush count" (`info jit`).
 """
 
 

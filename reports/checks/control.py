@@ -59,12 +59,12 @@ def _part(evidence: Evidence, vantage: str) -> Part:
     watch, window = stopwatch(evidence), evidence.window.span
     try:
         reading = watch.read(stream, window)
-        absences = watch.absences(vantage)
+        absences = watch.absences(vantage).beside(watch.robberies())
     except MissingEvidenceError as error:
         return Part(object=stream.name, verdict=Verdict.UNKNOWN, reason=str(error))
     inside = [one for one in watch.blackouts(vantage) if one.span.begin in window and one.span.end in window]
     allowed = watch.period_ns(stream) * ABSENT_SHARE
-    clear = [one for one in inside if one.late_ns <= LATE_NS and absences.within(*_around(one.span)) <= allowed]
+    clear = [one for one in inside if one.late_ns <= LATE_NS and absences.doubtful(*_around(one.span)) <= allowed]
     return _judged(evidence, reading, inside, clear)
 
 

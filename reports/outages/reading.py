@@ -15,13 +15,15 @@ from reports.outages import estimator, heartbeat
 from reports.outages.calibration import Calibration, calibrate
 from reports.outages.heartbeat import Rhythm
 from reports.outages.outage import Finding, Outage, Probes
-from reports.outages.voids import Times, Voids
+from reports.outages.voids import Robberies, Times, Voids
 from reports.spans import Span
 from reports.verdict import MissingEvidenceError
 
 SOURCE = "stopwatch"
 STOLEN_SHARE = 0.2
-"""A tenth of a second of which the host took more than this is void."""
+"""The host robs the stopwatch when it takes more than this of a tenth of a second."""
+STOLEN_TICK_NS = 10_000_000
+"""The kernel accounts for stolen time in ticks of 10 ms: one more may have been taken."""
 AROUND_SECONDS = 0.002
 """How far from a known blackout of the control stream an outage may lie that it explains."""
 UNASKED_NS, UNASKED_PERIODS = 100_000_000, 3
@@ -87,18 +89,19 @@ class Stopwatch:
         voids = self.voids(stream, window)
         if stream.kind == HEARTBEAT:
             normal, finding = self._heartbeat(stream, window, voids)
-            return Reading(stream, finding, normal, voids.within(window.begin, window.end))
+            return Reading(stream, finding, normal, voids.doubtful(window.begin, window.end))
         calibration = self.calibration(stream, voids)
         probes = self._probes(stream, window)
         if stream.kind == TCP_NEW:
             probes = map(_at_once, probes)
         finding = estimator.find(probes, calibration, voids, (window.begin, window.end))
-        return Reading(stream, finding, calibration, voids.within(window.begin, window.end))
+        return Reading(stream, finding, calibration, voids.doubtful(window.begin, window.end))
 
     def calibration(self, stream: Stream, voids: Voids) -> Calibration:
         """What is normal on a stream, by its baseline without the voids."""
         if stream.kind == CONTROL:  # what was interrupted on purpose is not undisturbed
-            voids = Voids.union([voids, _voids(_edges(known.span) for known in self.blackouts(stream.vantage))])
+            known = _voids(_edges(known.span) for known in self.blackouts(stream.vantage))
+            voids = Voids.union([voids, known]).beside(voids.robberies)
         parts = [_sound(part, voids) for part in self._probes(stream, self.baseline)]
         trips = np.concatenate([np.zeros(0, np.int64), *((part.end - part.start)[part.answered] for part in parts)])
         lost = sum(int((~part.answered).sum()) for part in parts)
@@ -110,11 +113,15 @@ class Stopwatch:
         return round(slots * SECOND / self.load.stopwatch_rate(stream))
 
     def voids(self, stream: Stream, window: Span) -> Voids:
-        """When the stopwatch could not look: it was away, robbed, its control was silent, its socket full."""
+        """When the stopwatch could not look: it was away, its control was silent, its socket full; or it was robbed."""
         own = [self.absences(stream.vantage)]
         if stream.kind != CONTROL:
             own += [self._dropped(stream.vantage), self.control_failures(stream.vantage, window)]
-        return Voids.union(own)
+        return Voids.union(own).beside(self.robberies())
+
+    def robberies(self) -> Robberies:
+        """When the host took much of the processors' time, and how much."""
+        return Robberies.of(_robbery(event) for event in self._told("robbed") if _robbed(event.data))
 
     def absences(self, vantage: str) -> Voids:
         """When the loop itself did not run."""
@@ -122,8 +129,7 @@ class Stopwatch:
         if name not in self.samples:
             raise MissingEvidenceError(f"samples.parquet has no {name}: whether the stopwatch was away is not known")
         begin, end = (np.concatenate([np.zeros(0, np.int64), *found]) for found in self._columns(name))
-        robbed = _voids(_span(event) for event in self._told("robbed") if _robbed(event.data))
-        return Voids.union([Voids.of(begin, end), robbed])
+        return Voids.of(begin, end)
 
     def control_failures(self, vantage: str, window: Span) -> Voids:
         """When the control stream was interrupted although nobody had interrupted it on purpose, or not asked."""
@@ -205,6 +211,11 @@ def _span(event: Event) -> tuple[int, int]:
 def _voids(spans: Iterable[tuple[int, int]]) -> Voids:
     edges = np.array(list(spans), np.int64).reshape(-1, 2)
     return Voids.of(edges[:, 0], edges[:, 1])
+
+
+def _robbery(event: Event) -> tuple[int, int, int]:
+    taken_ms = float(event.data.get("throttled_ms") or 0) + float(event.data.get("steal_ms") or 0)
+    return *_span(event), round(taken_ms * 1e6) + STOLEN_TICK_NS
 
 
 def _robbed(data: Mapping[str, Any]) -> bool:

@@ -86,16 +86,17 @@ class Silences:
         after, before = int(self.after[where]), int(self.before[where])
         early = self._early(before)
         overtaken = first + slow < after  # answers to older probes came later than these were due
+        crossed = first + slow + self._delay(first)
         held = early - q > self.calibration.deadline_ns  # after losing, it held what came next
         end_lo = max(last, early - slow) if held else last
         end = early - 3 * typical // 4 if held else (last + q) // 2 + typical // 4
         return Outage(
             begin_lo=p if overtaken else max(p, self._early(after) - slow),
-            begin_hi=first + slow,
+            begin_hi=crossed,
             end_lo=end_lo,
             end_hi=max(before, last),
             likely_ns=end - (p + first) // 2 - 3 * typical // 4,
-            void_ns=self.voids.within(min(first + slow, end_lo), end_lo),
+            void_ns=self.voids.within(min(crossed, end_lo), end_lo),
             lost=len(lost),
         )
 
@@ -105,7 +106,7 @@ class Silences:
         p, first = int(start[self.answered[where]]), int(start[overdue])
         after, before = int(self.after[where]), int(self.before[where])
         early = self._early(before)
-        begin_hi, end_lo = max(first + slow, after), max(early - slow, first)
+        begin_hi, end_lo = max(first + slow + self._delay(first), after), max(early - slow, first)
         return Outage(
             begin_lo=max(p, self._early(after) - slow),
             begin_hi=begin_hi,
@@ -115,6 +116,9 @@ class Silences:
             void_ns=self.voids.within(min(begin_hi, end_lo), end_lo),
             held=True,
         )
+
+    def _delay(self, sent: int) -> int:
+        return int(self.voids.robberies.delay(np.array([sent], np.int64))[0])
 
     def _early(self, arrival: int) -> int:
         return int(self.voids.earliest(np.array([arrival], np.int64))[0])

@@ -2,12 +2,15 @@
 
 A probe sent in a void is neutral: neither its loss nor its lateness counts. An answer that was read right after a void
 may have arrived at any moment of it, so it counts from the void's begin on. A void never makes an interval narrower.
+
+A robbery is weaker: the host has taken so much time of the processors somewhere in a span. It delays what is sent and
+what arrives by that much at most, but it loses nothing, so that an answer which stays away still accuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +25,35 @@ BACKLOG_SHARE = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Voids:
-    """Disjoint voids in order, as columns of monotonic nanoseconds."""
+class Robberies:
+    """Disjoint spans in order in each of which the host took some time; columns of (monotonic) nanoseconds."""
 
     begin: Times
     end: Times
+    taken: Times
+
+    @classmethod
+    def of(cls, told: Iterable[tuple[int, int, int]]) -> Robberies:
+        """From begin, end and the time taken of each, which of several processors may be more than the span."""
+        rows = np.array(sorted(told), np.int64).reshape(-1, 3)
+        return cls(rows[:, 0], rows[:, 1], np.minimum(rows[:, 2], rows[:, 1] - rows[:, 0]))
+
+    def delay(self, times: Times) -> Times:
+        """By how much what happened may have been noted too late, for each of the instants noted."""
+        if not len(self.begin):
+            return np.zeros(len(times), np.int64)
+        where = np.maximum(np.searchsorted(self.begin, times, side="right") - 1, 0)
+        inside = (times >= self.begin[where]) & (times <= self.end[where])
+        return np.where(inside, np.minimum(self.taken[where], times - self.begin[where]), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Voids:
+    """Disjoint voids in order, as columns of monotonic nanoseconds, and the robberies beside them."""
+
+    begin: Times
+    end: Times
+    robberies: Robberies = field(default_factory=lambda: Robberies.of(()))
 
     @classmethod
     def of(cls, begin: Times, end: Times) -> Voids:
@@ -46,7 +73,7 @@ class Voids:
 
     @classmethod
     def union(cls, voids: Iterable[Voids]) -> Voids:
-        """All of them together."""
+        """All of them together, without robberies."""
         every = list(voids)
         return cls.of(
             np.concatenate([np.zeros(0, np.int64), *(one.begin for one in every)]),
@@ -56,6 +83,10 @@ class Voids:
     def __len__(self) -> int:
         return len(self.begin)
 
+    def beside(self, robberies: Robberies) -> Voids:
+        """The same voids on a host that was robbed meanwhile."""
+        return replace(self, robberies=robberies)
+
     def covers(self, times: Times) -> Mask:
         """Which of the instants lie in a void, its borders included."""
         return self._last_void(times, self.end) >= 0
@@ -63,8 +94,9 @@ class Voids:
     def earliest(self, arrivals: Times) -> Times:
         """When each answer may have arrived at the earliest, given that it was read at `arrivals`."""
         where = self._last_void(arrivals, self.end + BACKLOG_NS + (self.end - self.begin) // BACKLOG_SHARE)
-        early = arrivals.copy()
-        early[where >= 0] = self.begin[where[where >= 0]]
+        early = arrivals - self.robberies.delay(arrivals)
+        behind = np.flatnonzero(where >= 0)
+        early[behind] = np.minimum(early[behind], self.begin[where[behind]])
         return early
 
     def _last_void(self, times: Times, reach: Times) -> npt.NDArray[np.int32]:
@@ -83,6 +115,11 @@ class Voids:
         for number in np.flatnonzero(last > first):
             found[first[number] : last[number]] = number
         return found
+
+    def doubtful(self, begin: int, end: int) -> int:
+        """How many nanoseconds of a span are void or robbed."""
+        every = Voids.union([Voids(self.begin, self.end), Voids(self.robberies.begin, self.robberies.end)])
+        return every.within(begin, end)
 
     def within(self, begin: int, end: int) -> int:
         """How many nanoseconds of a span are void."""

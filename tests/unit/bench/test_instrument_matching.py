@@ -70,6 +70,14 @@ def test_errors_are_taken_only_where_the_client_was_awake() -> None:
     assert score.of("hold").errors_ns() == [round(-0.3 * MS)]
 
 
+def test_a_blackout_counts_from_a_length_on_when_it_certainly_lasted_so_long() -> None:
+    """A blurred truth that may have been shorter than the limit of the instrument proves nothing about it."""
+    score = match([], [truth(100, 104), truth(300, 320), truth(500, 505, blur_ms=0.5)])
+    assert [missed.length_ns for missed in score.since(5 * MS).missed] == [20 * MS, 5.5 * MS]
+    assert [missed.length_ns for missed in score.since(6 * MS).missed] == [20 * MS]
+    assert score.since(21 * MS).blackouts == 0
+
+
 def test_scores_add_up() -> None:
     one, other = match([], [truth(100, 120)]), match([found(100, 120, 19, 20, 21)], [truth(100, 120)])
     assert Score.sum([one, other]).detection == 0.5

@@ -88,16 +88,37 @@ def spans(voids: Voids) -> list[tuple[int, int]]:
 
 
 def test_a_vantage_point_is_blind_by_itself(tmp_path: Path) -> None:
-    """An absence at one vantage point excuses nothing at another; a robbed host blinds both."""
+    """An absence at one vantage point excuses nothing at another; a robbed host puts both in doubt."""
     out = dark(2000, 2100)
     watch = watching(
         tmp_path, [told("robbed", "", 3000, 3100, steal_ms=90)], udp=asked(out), elsewhere=asked(out, rate=500),
         away_there=gone((1990, 2110)),
     )
-    assert spans(watch.voids(Stream.of(ELSEWHERE), WINDOW)) == [(at(1990), at(2110)), (at(3000), at(3100))]
+    assert spans(watch.voids(Stream.of(ELSEWHERE), WINDOW)) == [(at(1990), at(2110))]
     assert len(read(watch, UDP).finding.outages) == 1
+    assert read(watch, UDP).void_ns == 100 * MS
     assert read(watch, ELSEWHERE).finding.outages == ()
     assert read(watch, ELSEWHERE).void_ns == 220 * MS
+
+
+@pytest.mark.parametrize(("taken", "found"), [(30, 1), (90, 0)])
+def test_a_robbery_excuses_what_it_can_have_delayed(tmp_path: Path, taken: float, found: int) -> None:
+    """Answers that were held for 60 ms: the host can have done that when it took so much, and only then."""
+    robbed = told("robbed", "", 1980, 2080, steal_ms=taken)
+    watch = watching(tmp_path, [robbed], udp=asked(dark(2000, 2060, held=True)))
+    outages = read(watch, UDP).finding.outages
+    assert len(outages) == found
+    assert all(one.lo_ns <= 60 * MS <= one.hi_ns for one in outages)
+
+
+def test_a_robbery_does_not_hide_what_was_lost(tmp_path: Path) -> None:
+    """No answer came for half a second: a host that takes time delays, but it loses nothing."""
+    robbed, out = told("robbed", "", 1950, 2650, steal_ms=150), dark(2000, 2500)
+    found = read(watching(tmp_path, [robbed], udp=asked(out)), UDP).finding
+    assert found.neutral == 0
+    (outage,) = found.outages
+    assert outage.lo_ns <= 500 * MS <= outage.hi_ns
+    assert outage.lo_ns > 300 * MS
 
 
 def test_datagrams_that_the_kernel_dropped_blind_their_vantage_point_only(tmp_path: Path) -> None:
