@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -121,11 +122,15 @@ def match(
 ) -> Score:
     """Give each blackout the found outage that it shares most time with; `stalls` are the wire's own."""
     score = Score()
-    left = sorted(found, key=lambda one: one.begin_ns)
+    waiting = deque(sorted(found, key=lambda one: one.begin_ns))
+    alone: list[Found] = []
     for truth in sorted(truths, key=lambda one: one.begin_ns):
         until = max(truth.end_hi_ns, truth.drained_ns) + touch_ns
-        touching = [one for one in left if truth.begin_lo_ns - touch_ns <= one.end_ns and one.begin_ns <= until]
-        left = [one for one in left if one not in touching]
+        touching: list[Found] = []
+        while waiting and waiting[0].begin_ns <= until:
+            one = waiting.popleft()
+            # what ends before this blackout ends before all later ones
+            (touching if truth.begin_lo_ns - touch_ns <= one.end_ns else alone).append(one)
         best = max(touching, key=lambda one: _shared(one, truth), default=None)
         if best is None or _shared(best, truth) < -touch_ns:
             score.missed.append(truth)
@@ -133,7 +138,7 @@ def match(
         else:
             score.pairs.append(Pair(truth, best))
         score.pieces.extend(one for one in touching if one is not best)
-    for one in left:
+    for one in (*alone, *waiting):
         stood = any(begin <= one.end_ns and one.begin_ns <= end for begin, end in stalls)
         (score.unplanned if stood else score.false).append(one)
     return score
