@@ -32,7 +32,7 @@ lab-tests: setup ## tests with real guests
 bench: setup ## print the project's figures
 	@$(PYTHON_RUN) -m bench
 
-bench-instrument: setup ## prove the stopwatch against known blackouts (as root, about 25 minutes)
+bench-instrument: setup ## prove the stopwatch against known blackouts (as root, about half an hour)
 	@$(PYTHON_RUN) -m bench.instrument $(ARGS)
 
 lab: setup ## start the embedded lab and leave it running
