@@ -86,7 +86,7 @@ def _check(evidence: Evidence, probe: Probe) -> Claim:
         verdict=summary.verdict,
         measured=max((part.measured for part in parts if part.measured is not None), default=None),
         limit=evidence.limits.outage_seconds,
-        unit="s, no outage was longer",
+        unit="s, longest possible outage",
         detection_limit=max((reading.detection_ns / 1e9 for reading in readings), default=None),
         detection=probe.detection,
         reason=summary.reason,
@@ -192,4 +192,5 @@ def _good(evidence: Evidence, readings: list[Reading]) -> str:
     if not seen:
         rate = f"so at most {100 * failure_rate(0, moved):.0f} % of migrations have one (95 %, n = {moved})"
         return f"none of {fine:.1f} ms or more on {len(readings)} streams, {rate}"
-    return f"{seen} outages on {len(readings)} streams, {told}; every one of {fine:.1f} ms or more was seen"
+    outages = "1 outage" if seen == 1 else f"{seen} outages"
+    return f"{outages} on {len(readings)} streams, {told}; every one of {fine:.1f} ms or more was seen"
