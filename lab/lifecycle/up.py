@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +19,7 @@ from lab.image import GuestImage, ImageError
 from lab.kinds import STORAGE_CLASS
 from lab.lifecycle import acceleration, checks, daemons, leftovers, lock
 from lab.lifecycle.errors import LifecycleError, RequirementsError
+from lab.lifecycle.interruption import Interruptions
 from lab.monitoring import prometheus
 from lab.net import namespaces, topology
 
@@ -35,7 +34,8 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
     """Start the lab, or find it running with the same settings; returns the facts about it.
 
     Raises RequirementsError with all that this machine lacks, LifecycleError when something did not start; whatever
-    had been started is gone then. From that moment on, or from the lab being up, SIGINT and SIGTERM are blocked.
+    had been started is gone then. An interruption (KeyboardInterrupt) comes only where the start waits; once the lab is
+    up, or is being removed, it comes too late.
     """
     found = checks.problems(config)
     if found:
@@ -44,7 +44,9 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
         begun = time.monotonic()
         guest = _guest_image(config, progress)
         config = replace(config, accelerator=acceleration.choose(config, guest))
-        if running(config):
+        interruptions = Interruptions()
+        interruptions.postpone()
+        if running(config, interruptions):
             progress(f"lab {config.name} is up already")
             return facts(config, guest)
         left = leftovers.find(config.name, config.state)
@@ -52,10 +54,8 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
             progress(f"removing what an earlier lab {config.name} left: {left.sentence()}")
             leftovers.remove(config.name, config.state, keep_lock=True)
         try:
-            _start(config, guest, progress)
-            _no_more_interruptions()
+            _start(config, guest, interruptions, progress)
         except BaseException:  # whatever ended the start, Ctrl-C included, nothing of it may stay; re-raised below
-            _no_more_interruptions()
             progress("the lab did not start; removing what there is of it")
             logs = _save_logs(config)
             if logs:
@@ -66,18 +66,13 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
         return facts(config, guest)
 
 
-def _no_more_interruptions() -> None:
-    """An interruption comes too late for a lab that is up, and would leave half of one that is being removed."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-
-
-def running(config: LabConfig) -> bool:
+def running(config: LabConfig, interruptions: Interruptions) -> bool:
     """Whether a lab with exactly these settings runs and is healthy in every part."""
     try:
         there = LabConfig.load(config.config_file)
         if processes.is_orphan(there.owner) or replace(there, owner=config.owner) != config or daemons.missing(config):
             return False
-        return asyncio.run(_healthy(config))
+        return interruptions.run(lambda: _healthy(config))
     except (OSError, ValueError, TypeError, KeyError, ApiError, aiohttp.ClientError):
         return False
 
@@ -124,7 +119,7 @@ def _client(config: LabConfig) -> Client:
     return Client(config.server_url, config.ca_file, config.token_file.read_text().strip(), "lab-lifecycle")
 
 
-def _start(config: LabConfig, guest: GuestImage, progress: Progress) -> None:
+def _start(config: LabConfig, guest: GuestImage, interruptions: Interruptions, progress: Progress) -> None:
     config.run.mkdir(parents=True, exist_ok=True)
     # Before anything is in the state directory, a cleanup has to know where that is.
     (config.run / leftovers.STATE_LINK).symlink_to(config.state)
@@ -133,7 +128,7 @@ def _start(config: LabConfig, guest: GuestImage, progress: Progress) -> None:
     pki.ensure(config)
     progress("network")
     topology.create(config)
-    asyncio.run(_start_processes(config, progress))
+    interruptions.run(lambda: _start_processes(config, progress))
 
 
 async def _start_processes(config: LabConfig, progress: Progress) -> None:
