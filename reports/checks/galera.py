@@ -120,9 +120,10 @@ def _configuration(evidence: Evidence, members: _Members) -> Part:
 def _holes(evidence: Evidence, members: _Members, vm: Vm) -> Part:
     """Every missing scrape of a member must be accounted for.
 
-    Either this very VM was migrating or silent to clients then, or other evidence bridges the hole: the member
-    acknowledged a write in it, and the configuration id, which counts every change of the membership, is the same on
-    both sides. A slow exporter leaves such holes; a member that left the cluster cannot.
+    Either this very VM was migrating or silent to clients then, for no longer than Galera waits for a member, or other
+    evidence bridges the hole: the member went on acknowledging writes, and the configuration id, which counts every
+    change of the membership, is the same on both sides. A slow exporter leaves such holes; a member that left the
+    cluster cannot.
     """
     name = f"holes of {vm.name}"
     scraped = [members.of(query, vm) for query in (STATE, SIZE, STATUS, CONFIGURATION)]
@@ -134,12 +135,15 @@ def _holes(evidence: Evidence, members: _Members, vm: Vm) -> Part:
     accounts = _accounts(evidence, vm)
     facts: Facts = {"holes": len(found)}
     for hole in found:
+        if _bridged(evidence, members, vm, hole):
+            continue
         moment = evidence.at(hole.begin)
-        if not any(hole.overlaps(span) for span in accounts) and not _bridged(evidence, members, vm, hole):
-            reason = f"no scrape for {hole.seconds:.1f} s from {moment} on, and nothing else accounts for that time"
+        reason = f"no scrape for {hole.seconds:.1f} s from {moment} on"
+        if not any(hole.overlaps(span) for span in accounts):
+            reason = f"{reason}, and nothing else accounts for that time"
             return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=moment, facts=facts)
         if hole.seconds > LONGEST_HOLE_SECONDS:
-            reason = f"no scrape for {hole.seconds:.1f} s from {moment} on, longer than Galera waits for a member"
+            reason = f"{reason}, longer than Galera waits for a member"
             return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=moment, facts=facts)
     told = ", ".join(f"{hole.seconds:.1f} s at {evidence.at(hole.begin)}" for hole in found)
     reason = f"accounted for by its migration, its gap or its writes: {told}" if found else "none"
@@ -147,14 +151,19 @@ def _holes(evidence: Evidence, members: _Members, vm: Vm) -> Part:
 
 
 def _bridged(evidence: Evidence, members: _Members, vm: Vm, hole: Span) -> bool:
-    """Whether the member acknowledged a write in the hole and the configuration id is the same on both sides of it."""
+    """Whether the member acknowledged writes all through the hole, and the configuration id is the same after it.
+
+    Only a member of the primary component acknowledges; between two writes it was silent for less than Galera waits.
+    """
     ids, writes = members.of(CONFIGURATION, vm), evidence.samples.get(f"{SQL}/{vm.name}")
-    if ids is None or writes is None or hole.seconds > SUSPECT_SECONDS:
+    if ids is None or writes is None:
         return False
     before, after = ids.values[ids.times <= hole.begin], ids.values[ids.times >= hole.end]
-    acknowledged = writes.end_ns[writes.outcome == Outcome.OK]
-    inside = bool(((acknowledged > hole.begin) & (acknowledged < hole.end)).any())
-    return inside and len(before) > 0 and len(after) > 0 and before[-1] == after[0]
+    acknowledged = np.sort(writes.end_ns[writes.outcome == Outcome.OK])
+    inside = acknowledged[(acknowledged > hole.begin) & (acknowledged < hole.end)]
+    silences = np.diff(np.concatenate(([hole.begin], inside, [hole.end])))
+    lasting = len(inside) > 0 and silences.max() <= SUSPECT_SECONDS * 1e9
+    return bool(lasting and len(before) > 0 and len(after) > 0 and before[-1] == after[0])
 
 
 def _down(evidence: Evidence, one: Series) -> list[Span]:

@@ -202,6 +202,12 @@ def scrape_nothing_and_write_nothing(record: Record) -> None:
     record.silence("sql/portal-a", 0.5, 5.5)
 
 
+def scrape_and_write_nothing_in_a_migration(record: Record) -> None:
+    """A hole of 8.5 s that a migration begins and that lasts for longer, without a write for 6 s of it."""
+    scrape_nothing(8.5, 5.5)(record)
+    record.silence("sql/portal-a", 6.5, 12.5)
+
+
 def hold_replication(record: Record) -> None:
     values = record.series("flow_control_paused_ns", instance=f"{ADDRESSES['portal-c']}:9104")
     for number, pair in enumerate(values):
