@@ -50,6 +50,16 @@ MACHINES = Resource("kubevirt.io/v1", "virtualmachines", "VirtualMachine")
 INSTANCES = Resource("kubevirt.io/v1", "virtualmachineinstances", "VirtualMachineInstance")
 MIGRATIONS = Resource("kubevirt.io/v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration")
 KUBEVIRTS = Resource("kubevirt.io/v1", "kubevirts", "KubeVirt")
+LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
+MIGRATION_POLICIES = Resource(
+    "migrations.kubevirt.io/v1alpha1", "migrationpolicies", "MigrationPolicy", namespaced=False
+)
+NODE_HEALTH_CHECKS = Resource(
+    "remediation.medik8s.io/v1alpha1", "nodehealthchecks", "NodeHealthCheck", namespaced=False
+)
+NETWORK_CHAOS = Resource("chaos-mesh.org/v1alpha1", "networkchaos", "NetworkChaos")
+HTTP_CHAOS = Resource("chaos-mesh.org/v1alpha1", "httpchaos", "HTTPChaos")
+SUBRESOURCES = "subresources.kubevirt.io/v1"
 
 
 class Cluster:
@@ -117,12 +127,34 @@ class Cluster:
         path = resource.path(namespace, name)
         return self._json("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
-    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
-        """Delete; an object that is gone already is not an error."""
+    def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, *, grace_seconds: int | None = None
+    ) -> None:
+        """Delete; an object that is gone already is not an error. A pod with a grace of 0 is removed by force."""
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": grace_seconds}
         try:
-            self._json("DELETE", resource.path(namespace, name))
+            self._json("DELETE", resource.path(namespace, name), body=options if grace_seconds is not None else None)
         except NotFoundError:
             return
+
+    def remove(self, path: str) -> None:
+        """Delete the object at a URL path, as a journal names it; one that is gone already is not an error."""
+        try:
+            self._json("DELETE", path)
+        except NotFoundError:
+            return
+
+    def update(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        """Replace an object as it was read; raises ConflictError when somebody has changed it since."""
+        body = {"apiVersion": resource.group_version, "kind": resource.kind, **body}
+        return self._json("PUT", resource.path(namespace, body["metadata"]["name"]), body=body)
+
+    def act(
+        self, resource: Resource, name: str, namespace: str, action: str, body: Mapping[str, Any] | None = None
+    ) -> None:
+        """Ask KubeVirt for an action on a machine or instance: pause, unpause, restart, migrate ..."""
+        path = Resource(SUBRESOURCES, resource.plural, resource.kind).path(namespace, name, action)
+        self._text("PUT", path, body=dict(body or {}))
 
     def evict(self, pod: str, namespace: str) -> None:
         """Ask for a pod's eviction, as a drain does; EvictionRefusedError means: try again later."""
@@ -136,7 +168,7 @@ class Cluster:
         return self._text("GET", PODS.path(namespace, pod, "log"), {"container": container})
 
     def watch(
-        self, resource: Resource, namespace: str, resource_version: str, seconds: int = 60
+        self, resource: Resource, namespace: str | None, resource_version: str, seconds: int = 60
     ) -> Iterator[tuple[str, Object]]:
         """Yield (type, object) of each change since a resourceVersion; ends after `seconds` or when the server ends it.
 

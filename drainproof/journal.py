@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,27 @@ class Journal:
     def uncordoned(self, node: str) -> None:
         self._add({"do": "uncordoned", "name": node})
 
+    def taint(self, node: str, key: str) -> None:
+        """A node is about to get a taint."""
+        self._add({"do": "taint", "name": f"{node} {key}"})
+
+    def untainted(self, node: str, key: str) -> None:
+        self._add({"do": "untainted", "name": f"{node} {key}"})
+
+    def power_off(self, node: str) -> None:
+        """A node is about to lose its power."""
+        self._add({"do": "power-off", "name": node})
+
+    def powered_on(self, node: str) -> None:
+        self._add({"do": "powered-on", "name": node})
+
+    def creating(self, path: str) -> None:
+        """An object outside the run's namespaces is about to be created; `path` is its URL path."""
+        self._add({"do": "create", "name": path})
+
+    def removed(self, path: str) -> None:
+        self._add({"do": "removed", "name": path})
+
     def closed(self) -> None:
         """The run is over; what it has not undone by now stays to be undone."""
         self._add({"do": "close"})
@@ -76,22 +99,44 @@ class Journal:
         return self._open("namespace", "deleted")
 
     @property
+    def tainted(self) -> list[tuple[str, str]]:
+        """The nodes that the run has tainted and not freed, each with the taint's key."""
+        return [(node, key) for node, _, key in (name.partition(" ") for name in self._open("taint", "untainted"))]
+
+    @property
+    def without_power(self) -> list[str]:
+        """The nodes that the run has powered off and not on again."""
+        return self._open("power-off", "powered-on")
+
+    @property
+    def created(self) -> list[str]:
+        """The URL paths of objects outside the run's namespaces that it has created and not removed."""
+        return self._open("create", "removed")
+
+    @property
     def unfinished(self) -> bool:
         """Whether the run did not come to its end, or left something behind when it did."""
         entries = self.entries()
         closed = any(entry["do"] == "close" for entry in entries)
-        return bool(entries) and (not closed or bool(self.cordoned or self.namespaces))
+        left = (self.cordoned, self.namespaces, self.tainted, self.without_power, self.created)
+        return bool(entries) and (not closed or any(left))
 
     def undo(self, cluster: Cluster, deadline: Deadline) -> list[str]:
-        """Uncordon and delete what the run left behind; returns what was done, in sentences."""
-        done = []
+        """Undo what Kubernetes can undo of what the run left behind; returns what was done, in sentences.
+
+        A node without power needs its controller's password, which no journal holds: it is named, and stays named.
+        """
+        done = [f"node {name} was powered off and not on again; power it on" for name in self.without_power]
         for name in self.cordoned:
-            try:
-                Node(cluster, name).uncordon()
-                done.append(f"node {name} uncordoned")
-            except NotFoundError:
-                done.append(f"node {name} is gone")
+            done.append(_on_node(name, Node(cluster, name).uncordon, "uncordoned"))
             self.uncordoned(name)
+        for name, key in self.tainted:
+            done.append(_on_node(name, partial(Node(cluster, name).untaint, key), f"freed of taint {key}"))
+            self.untainted(name, key)
+        for path in self.created:
+            cluster.remove(path)
+            self.removed(path)
+            done.append(f"{path} deleted")
         for name in self.namespaces:
             delete_namespace(cluster, name, deadline)
             self.deleted(name)
@@ -105,6 +150,12 @@ class Journal:
             self.uncordoned(name)
         for name in self.namespaces:
             self.deleted(name)
+        for name, key in self.tainted:
+            self.untainted(name, key)
+        for name in self.without_power:
+            self.powered_on(name)
+        for path in self.created:
+            self.removed(path)
         self.closed()
 
     def _open(self, begun: str, ended: str) -> list[str]:
@@ -120,6 +171,14 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _on_node(name: str, undo: Callable[[], None], done: str) -> str:
+    try:
+        undo()
+    except NotFoundError:
+        return f"node {name} is gone"
+    return f"node {name} {done}"
 
 
 def delete_namespace(cluster: Cluster, name: str, deadline: Deadline) -> None:

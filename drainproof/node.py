@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from drainproof.api import NODES, PODS, Cluster, Object
@@ -21,6 +22,21 @@ class Node:
     def uncordon(self) -> None:
         """Let the scheduler use the node again."""
         self.cluster.patch(NODES, self.name, {"spec": {"unschedulable": None}})
+
+    def taint(self, key: str, value: str, effect: str) -> None:
+        """Add a taint, in place of one with the same key and effect; raises ConflictError when the node changed."""
+        self._set_taints(lambda taint: (taint["key"], taint["effect"]) != (key, effect),
+                         {"key": key, "value": value, "effect": effect})
+
+    def untaint(self, key: str) -> None:
+        """Remove every taint of that key; raises ConflictError when the node just changed."""
+        self._set_taints(lambda taint: taint["key"] != key)
+
+    def _set_taints(self, keep: Callable[[Object], bool], *more: Object) -> None:
+        node = self.cluster.get(NODES, self.name)
+        taints = [taint for taint in node["spec"].get("taints") or [] if keep(taint)] + list(more)
+        version = {"resourceVersion": node["metadata"]["resourceVersion"]}
+        self.cluster.patch(NODES, self.name, {"metadata": version, "spec": {"taints": taints or None}})
 
     def pods_to_evict(self) -> list[Object]:
         """The pods that a drain has to move: all but those of daemon sets and static (mirror) pods."""

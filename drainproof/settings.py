@@ -45,6 +45,10 @@ class Load(_Part):
     reused_connection_rate: float = Field(10.0, gt=0, le=1000)
     sql_rate: float = Field(4.0, gt=0, le=1000)
     """Ledger writes: each is a transaction on every member."""
+    history_rate: float = Field(0.0, ge=0, le=1000)
+    """Transactions of the consistency workloads, all of them together; 0: no history is kept."""
+    membership_rate: float = Field(1.0, gt=0, le=10)
+    """How often each member is asked how it stands in its cluster."""
     timeout_seconds: float = Field(5.0, gt=0)
     """After this long without an answer an HTTP request or a write has failed."""
     udp_rate: float = Field(1000.0, gt=0, le=5000)
@@ -96,6 +100,14 @@ class Limits(_Part):
     """An observer that was itself late by more than this proves nothing for that time."""
     flow_control_paused: float = Field(0.25, ge=0, le=1)
     """Share of a drain's window in which Galera's flow control may hold replication."""
+    failover_gap_seconds: float = Field(5.0, gt=0)
+    """The longest gap of the virtual address and of the survivors while a machine is lost, not only moved."""
+    failover_sql_gap_seconds: float = Field(15.0, gt=0)
+    """The longest gap of a survivor's writes then: Galera waits 5 s for a silent member before it goes on without."""
+    error_budget: float = Field(0.02, ge=0, le=1)
+    """The share of requests to the virtual address that may fail in a run with faults that take machines away."""
+    rto_seconds: float = Field(300.0, gt=0)
+    """Recovery time objective: from the loss of a machine until it serves again."""
     gap_agreement_seconds: float = Field(0.25, gt=0)
     """How far the longest gap that Prometheus scraped may lie from the one in the samples."""
 
@@ -112,6 +124,23 @@ class Budgets(_Part):
     """Length of the undisturbed observation after each drain."""
     drain: float = 150
     teardown: float = 60
+    fault: float = 120
+    """How long a fault may take to be injected and proved, and again to be healed and proved."""
+    recover: float = 300
+    """How long a lost machine may take to serve again."""
+    claim: float = 3600
+    """How long to wait for nodes that another run, or another worker of this one, disturbs."""
+
+
+class LabTimers(_Part):
+    """The lab's timers, where they differ from a real cluster's; a real cluster is never touched by them."""
+
+    node_grace_seconds: float = Field(50.0, gt=0)
+    """node-monitor-grace-period: how long a node may be silent (Kubernetes 1.32 and later)."""
+    toleration_seconds: float = Field(300.0, gt=0)
+    """How long pods that say nothing tolerate an unreachable node (DefaultTolerationSeconds)."""
+    unhealthy_seconds: float = Field(300.0, gt=0)
+    """How long the lab's NodeHealthCheck sees a node unready before it remediates."""
 
 
 class Profile(_Part):
@@ -128,6 +157,7 @@ class Profile(_Part):
     load: Load = Load()
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
+    lab_timers: LabTimers = LabTimers()
 
 
 def load_profile(name: str, directory: Path) -> Profile:
