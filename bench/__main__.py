@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from bench import api_latency, certification, lab_figures
+from bench import api_latency, certification, checkers, lab_figures
 from bench.figure import Figure
 
-MEASUREMENTS = (lab_figures.measure, api_latency.measure, certification.measure)
+MEASUREMENTS = (checkers.measure, lab_figures.measure, api_latency.measure, certification.measure)
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from drainproof.target import default_profile, target_kind
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROFILES = PROJECT / "suites" / "profiles"
+DEFAULT_TEST = "high_availability/test_drain.py::test_drain_of_every_node"
 COULD_NOT_RUN = 3
 INTERRUPTED = 130
 PYTHON = (3, 11)
@@ -36,13 +37,24 @@ def cli() -> None:
 
 
 @cli.command()
+@click.argument("tests", nargs=-1)
 @click.option("--target", default="lab", show_default=True, help="lab[:NAME] or kubeconfig[:CONTEXT]")
 @click.option("--target-facts", type=click.Path(exists=True, dir_okay=False), help="TOML file about a real cluster")
 @click.option("--profile", default="", help="of suites/profiles, or a TOML file  [lab: quick, else: standard]")
 @click.option("--runs", default="runs", show_default=True, help="directory of the records")
 @click.option("-k", "keyword", default="", help="only the tests whose name matches, as pytest takes it")
-def certify(target: str, target_facts: str | None, profile: str, runs: str, keyword: str) -> None:
-    """Run the suites against a target and print the verdict."""
+@click.option("-n", "workers", type=click.IntRange(1), help="so many tests at a time; each claims its nodes")
+def certify(
+    tests: Sequence[str], target: str, target_facts: str | None, profile: str, runs: str, keyword: str,
+    workers: int | None,
+) -> None:
+    """Run the suites against a target and print the verdict.
+
+    TESTS are folders, files or tests (FILE::NAME) of the suites, `.` is all; by default the drain of every node.
+    """
+    chosen = [str(PROJECT / "suites" / name) for name in tests or (("." if keyword else DEFAULT_TEST),)]
+    if unknown := [name for name in chosen if not Path(name.partition("::")[0]).exists()]:
+        raise CannotRunError(*(f"There is no {name}; name a folder, file or test of the suites." for name in unknown))
     profile = profile or default_profile(target)
     load_profile(profile, PROFILES)
     if target_kind(target)[0] == "lab" and os.geteuid() != 0:
@@ -51,7 +63,9 @@ def certify(target: str, target_facts: str | None, profile: str, runs: str, keyw
     arguments = ["--target", target, "--profile", profile, "--runs", runs, "--verdict-exit-code"]
     arguments += ["--target-facts", target_facts] if target_facts else []
     arguments += ["-k", keyword] if keyword else []
-    sys.exit(_run([sys.executable, "-m", "pytest", str(PROJECT / "suites"), "-q", "-s", "--no-header", *arguments]))
+    # A test takes minutes: a worker is given the next one when it is done with the last.
+    arguments += ["-n", str(workers), "--maxschedchunk", "1"] if workers else []
+    sys.exit(_run([sys.executable, "-m", "pytest", *chosen, "-q", "-s", "--no-header", *arguments]))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drainproof.api import Object
@@ -11,6 +11,7 @@ from drainproof.api import Object
 KEEP_POD_ADDRESS = "kubevirt.io/allow-pod-bridge-network-live-migration"
 REQUESTED_ADDRESSES = "network.kubevirt.io/addresses"
 SCRAPE = "prometheus.io/scrape"
+HOSTNAME = "kubernetes.io/hostname"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class VmSpec:
     eviction_strategy: str = "LiveMigrate"
     apart_from: Mapping[str, str] = field(default_factory=dict)
     """Labels of the machines with which it must never share a node; empty: no anti-affinity."""
+    nodes: tuple[str, ...] = ()
+    """The nodes that it may run on; empty: any."""
     ready_path: str = ""
     """HTTP path on port 80 that answers 200 once the guest serves."""
 
@@ -58,14 +61,22 @@ class VmSpec:
                 {"name": "cidata", "cloudInitNoCloud": {"secretRef": {"name": self.user_data_secret}}},
             ],
         }
-        if self.apart_from:
-            spec["affinity"] = {"podAntiAffinity": _never_together(self.apart_from)}
+        if affinity := self._affinity():
+            spec["affinity"] = affinity
         if self.ready_path:
             spec["readinessProbe"] = {
                 "httpGet": {"port": 80, "path": self.ready_path},
                 "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 3, "successThreshold": 1,
             }
         return spec
+
+    def _affinity(self) -> Object:
+        affinity: Object = {}
+        if self.apart_from:
+            affinity["podAntiAffinity"] = _never_together(self.apart_from)
+        if self.nodes:
+            affinity["nodeAffinity"] = _only_on(self.nodes)
+        return affinity
 
     def _domain(self) -> Object:
         boot = {"image": self.image, "kernelPath": "/boot/vmlinuz", "initrdPath": "/boot/initrd.img"}
@@ -79,8 +90,15 @@ class VmSpec:
 
 
 def _never_together(labels: Mapping[str, str]) -> Object:
-    term = {"labelSelector": {"matchLabels": dict(labels)}, "topologyKey": "kubernetes.io/hostname"}
+    term = {"labelSelector": {"matchLabels": dict(labels)}, "topologyKey": HOSTNAME}
     return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+
+
+def _only_on(nodes: Sequence[str]) -> Object:
+    expression = {"key": HOSTNAME, "operator": "In", "values": list(nodes)}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [expression]}],
+    }}
 
 
 def claim(name: str, storage_class: str, size: str, access_mode: str = "ReadWriteMany") -> Object:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from drainproof.errors import CannotRunError
 from drainproof.streams import OUTSIDE
+
+
+def without_credentials(url: str, instead: str) -> str:
+    """The URL itself; raises ValueError when it holds a user or password."""
+    if "@" in url.partition("//")[2].partition("/")[0]:
+        raise ValueError(f"must not hold a user or password, because the record keeps it; {instead}")
+    return url
 
 
 class PrometheusFacts(BaseModel):
@@ -25,9 +34,7 @@ class PrometheusFacts(BaseModel):
     @field_validator("url")
     @classmethod
     def _without_credentials(cls, url: str) -> str:
-        if "@" in url.partition("//")[2].partition("/")[0]:
-            raise ValueError("must not hold a user or password, because the record keeps it; use a kubeconfig's token")
-        return url
+        return without_credentials(url, "use a kubeconfig's token")
 
 
 class StorageFacts(BaseModel):
@@ -51,6 +58,81 @@ class Vantage(BaseModel):
     """Prefix of every command that has to run there; used where the clients are, on the same file system."""
 
 
+class PowerFacts(BaseModel):
+    """How a node's power is switched. `{node}` in any text is the node's name; no secret is ever written here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Literal["redfish", "command", "ssh"]
+    url: str = ""
+    """Redfish: the service, one for all nodes or, with `{node}`, one for each."""
+    system: str = "{node}"
+    """Redfish: the name of a node's system, as in /redfish/v1/Systems/<name>."""
+    systems: Mapping[str, str] = Field(default_factory=dict)
+    """Redfish: the systems' names by node, where `system` does not fit."""
+    user: str = ""
+    password_file: str = ""
+    """The file that holds the password; or else `password_env`."""
+    password_env: str = ""
+    """The environment variable that holds the password."""
+    ca_file: str = ""
+    """The certificate authority of the service; empty: those that this host trusts."""
+    off: tuple[str, ...] = ()
+    """Command: cuts a node's power, such as ["ipmitool", "-H", "{node}-bmc", ..., "chassis", "power", "off"]."""
+    on: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    on_pattern: str = r"\b[Oo]n\b"
+    """Command: the regular expression that finds, in what `status` prints, that the node has power."""
+    off_pattern: str = r"\b[Oo]ff\b"
+    ssh_destination: str = "{node}"
+    ssh_options: tuple[str, ...] = ()
+
+    @field_validator("url")
+    @classmethod
+    def _without_credentials(cls, url: str) -> str:
+        return without_credentials(url, "use user and password_file")
+
+    @field_validator("on_pattern", "off_pattern")
+    @classmethod
+    def _a_pattern(cls, text: str) -> str:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        return text
+
+    @model_validator(mode="after")
+    def _complete(self) -> PowerFacts:
+        needed: dict[str, dict[str, object]] = {
+            "redfish": {"url": self.url, "user": self.user, "password_file": self.password_file or self.password_env},
+            "command": {"off": self.off, "on": self.on, "status": self.status},
+            "ssh": {"ssh_destination": self.ssh_destination},
+        }
+        missing = [key for key, value in needed[self.driver].items() if not value]
+        if missing:
+            raise ValueError(f"the driver {self.driver} needs {', '.join(missing)}")
+        if self.driver == "redfish" and self.password_file and self.password_env:
+            raise ValueError("password_file and password_env exclude each other")
+        return self
+
+    def system_of(self, node: str) -> str:
+        """The name of a node's Redfish system."""
+        return self.systems.get(node, self.system.replace("{node}", node))
+
+
+class TimerFacts(BaseModel):
+    """The timers that decide when a lost node is noticed, in seconds, where they are known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node_grace_seconds: float = 50.0
+    """node-monitor-grace-period of the controller manager (50 s since Kubernetes 1.32, 40 s before)."""
+    toleration_seconds: float = 300.0
+    """How long pods tolerate an unreachable node."""
+    unhealthy_seconds: float = 300.0
+    """How long the NodeHealthCheck sees a node unready before it remediates."""
+
+
 class Target(BaseModel):
     """What a run has to know about a cluster; the embedded lab prints it, for a real cluster a TOML file holds it."""
 
@@ -72,6 +154,9 @@ class Target(BaseModel):
     storage_classes: StorageFacts = StorageFacts()
     emulated: bool = False
     """Whether guests run under software emulation; timings then say nothing about real hardware."""
+    power: PowerFacts | None = None
+    """How nodes are powered off and on; None: they cannot be."""
+    timers: TimerFacts = TimerFacts()
     is_lab: bool = False
 
     @field_validator("vantages")
@@ -83,8 +168,9 @@ class Target(BaseModel):
         return vantages
 
     def facts(self) -> dict[str, Any]:
-        """What the record keeps of it."""
-        return self.model_dump(mode="json", exclude={"kubeconfig"})
+        """What the record keeps of it: of the power its driver and where that is, no command, no user and no file."""
+        kept = self.model_dump(mode="json", exclude={"kubeconfig", "power"})
+        return {**kept, "power": self.power and self.power.model_dump(mode="json", include={"driver", "url"})}
 
 
 def target_from(data: dict[str, Any], where: str) -> Target:

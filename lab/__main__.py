@@ -22,6 +22,7 @@ from lab.lifecycle.errors import LifecycleError
 EXIT_REFUSED = 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 DEFAULT_PORT = 16443
+DEFAULTS = LabConfig()
 
 
 def check_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -49,16 +50,26 @@ def lab() -> None:
 @click.option("--nodes", type=click.IntRange(1, 26), default=4, show_default=True, help="How many worker nodes.")
 @click.option("--api-port", type=click.IntRange(1024, 65535), default=DEFAULT_PORT, show_default=True,
               help="Port of the Kubernetes API on 127.0.0.1.")
+@click.option("--node-grace", type=click.FloatRange(5), default=DEFAULTS.node_grace_seconds, show_default=True,
+              metavar="SECONDS", help="How long a node may be silent before it is declared lost.")
+@click.option("--toleration", type=click.FloatRange(1), default=DEFAULTS.toleration_seconds, show_default=True,
+              metavar="SECONDS", help="How long pods tolerate a lost node.")
+@click.option("--unhealthy", type=click.FloatRange(1), default=DEFAULTS.unhealthy_seconds, show_default=True,
+              metavar="SECONDS", help="How long the NodeHealthCheck watches an unready node before it remediates.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), default=Path("/var/cache/drainproof"),
               show_default=True, help="Directory of the guest image, kept between labs.")
 @click.option("--owner", type=int, default=None, metavar="PID",
               help="The process for which the lab is up: once it has died, the next start replaces the lab.")
 @state_option
-def up(name: str, nodes: int, api_port: int, cache: Path, owner: int | None, state: Path) -> None:
+def up(
+    name: str, nodes: int, api_port: int, node_grace: float, toleration: float, unhealthy: float, cache: Path,
+    owner: int | None, state: Path,
+) -> None:
     """Start a lab and print the facts about it as JSON."""
     config = LabConfig(
         name=name, nodes=tuple(f"node-{letter}" for letter in LETTERS[:nodes]), api_port=api_port,
         state_dir=str(state.resolve() / name), cache_dir=str(cache.resolve()), run_dir=str(lock.DIRECTORY / name),
+        node_grace_seconds=node_grace, toleration_seconds=toleration, unhealthy_seconds=unhealthy,
         owner=processes.identity(owner) if owner else "",
     )
     begun = time.monotonic()

@@ -49,13 +49,30 @@ class ExpiredError(ApiError):
     """410: the resourceVersion is older than the history that the server keeps."""
 
 
+class UnavailableError(ApiError, OSError):
+    """The server refuses for now: 429, 5xx, or 410 to what is no watch. An OSError, like a refused connection."""
+
+
 _ERRORS: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: ExpiredError}
 
 
-def _error(status: Object) -> ApiError:
+def _error(status: Object, *, watching: bool = False) -> ApiError:
     code = int(status.get("code", 0))
-    kind = _ERRORS.get(code, ApiError)
+    unavailable = code == 429 or code >= 500 or (code == 410 and not watching)
+    kind = UnavailableError if unavailable else _ERRORS.get(code, ApiError)
     return kind(code, str(status.get("reason", "")), str(status.get("message", "")))
+
+
+async def _refusal(answer: aiohttp.ClientResponse, *, watching: bool = False) -> ApiError:
+    """The error of an answer; the HTTP status counts where the body is no Status, as it is behind a broken server."""
+    text = await answer.text(errors="replace")
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict) or status.get("kind") != "Status":
+        status = {"reason": answer.reason, "message": text[:500]}
+    return _error({**status, "code": answer.status}, watching=watching)
 
 
 class Client:
@@ -145,11 +162,11 @@ class Client:
         query |= _selectors(label_selector, field_selector)
         async with self._open.get(self._server + kind.path(namespace), params=query) as answer:
             if answer.status >= 400:
-                raise _error(await answer.json())
+                raise await _refusal(answer, watching=True)
             while line := await answer.content.readline():
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise _error(event["object"])
+                    raise _error(event["object"], watching=True)
                 yield event["type"], event["object"]
 
     @property
@@ -165,9 +182,9 @@ class Client:
         data = None if body is None else json.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         async with self._open.request(method, self._server + path, params=query, data=data, headers=headers) as answer:
-            content: Object = await answer.json(content_type=None)
             if answer.status >= 400:
-                raise _error(content)
+                raise await _refusal(answer)
+            content: Object = await answer.json(content_type=None)
             return content
 
 

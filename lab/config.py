@@ -16,6 +16,9 @@ FABRIC_API_PORT = 6443
 CONTROLLER_METRICS_PORT = 8443
 AGENT_PORT = 10250
 PROMETHEUS_PORT = 9090
+LAST_PORT = 65535
+REDFISH_OFFSET = 1000
+REDFISH_USER = "lab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class LabConfig:
     """What each node offers to the scheduler; not a limit on this machine's cores."""
     node_memory: str = "4Gi"
     run_dir: str = "/run/drainproof/lab"
+    node_grace_seconds: float = 50.0
+    """node-monitor-grace-period: how long a node may be silent before it is Unknown (Kubernetes 1.32 and later)."""
+    toleration_seconds: float = 300.0
+    """How long pods that say nothing tolerate a lost node (DefaultTolerationSeconds)."""
+    unhealthy_seconds: float = 300.0
+    """How long the lab's NodeHealthCheck sees a node unready before it remediates."""
     owner: str = ""
     """The process for which the lab is up, as `pid:start time`; empty: it stays up until somebody stops it."""
 
@@ -80,6 +89,24 @@ class LabConfig:
     @property
     def fabric_server_url(self) -> str:
         return f"https://{FABRIC_ADDRESS}:{FABRIC_API_PORT}"
+
+    @property
+    def lease_period_seconds(self) -> float:
+        """How often a node renews its lease: every 10 s as the kubelet, and at least five times in the grace."""
+        return min(10.0, self.node_grace_seconds / 5)
+
+    @property
+    def redfish_port(self) -> int:
+        """The port of the nodes' Redfish service on the loopback: far enough from the API's for labs side by side."""
+        return self.api_port + (REDFISH_OFFSET if self.api_port + REDFISH_OFFSET <= LAST_PORT else -REDFISH_OFFSET)
+
+    @property
+    def redfish_url(self) -> str:
+        return f"https://127.0.0.1:{self.redfish_port}"
+
+    @property
+    def redfish_password_file(self) -> Path:
+        return self.state / "pki" / "redfish.password"
 
     def logs(self, process: str) -> Path:
         return self.state / "logs" / f"{process}.log"

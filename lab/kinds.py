@@ -81,8 +81,29 @@ MIGRATION_POLICY = Kind(
     namespaced=False, status=True, custom=True, categories=("all",),
 )
 
+_CHAOS_GROUP = "chaos-mesh.org"
+
+NETWORK_CHAOS = Kind(_CHAOS_GROUP, "v1alpha1", "networkchaos", "NetworkChaos", custom=True)
+HTTP_CHAOS = Kind(_CHAOS_GROUP, "v1alpha1", "httpchaos", "HTTPChaos", custom=True)
+
+NODE_HEALTH_CHECK = Kind(
+    "remediation.medik8s.io", "v1alpha1", "nodehealthchecks", "NodeHealthCheck",
+    namespaced=False, short_names=("nhc",), status=True, custom=True,
+)
+_FENCING_GROUP = "fence-agents-remediation.medik8s.io"
+
+FENCE_AGENTS_REMEDIATION = Kind(
+    _FENCING_GROUP, "v1alpha1", "fenceagentsremediations", "FenceAgentsRemediation",
+    short_names=("far",), status=True, custom=True,
+)
+FENCE_AGENTS_REMEDIATION_TEMPLATE = Kind(
+    _FENCING_GROUP, "v1alpha1", "fenceagentsremediationtemplates", "FenceAgentsRemediationTemplate",
+    short_names=("fartemplate",), status=True, custom=True,
+)
+
 KINDS: tuple[Kind, ...] = (
     NODE, NAMESPACE, POD, SERVICE, SECRET, CONFIG_MAP, EVENT, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, LEASE,
     STORAGE_CLASS, ENDPOINT_SLICE, POD_DISRUPTION_BUDGET, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE, MIGRATION,
-    KUBEVIRT, MIGRATION_POLICY,
+    KUBEVIRT, MIGRATION_POLICY, NETWORK_CHAOS, HTTP_CHAOS, NODE_HEALTH_CHECK, FENCE_AGENTS_REMEDIATION,
+    FENCE_AGENTS_REMEDIATION_TEMPLATE,
 )

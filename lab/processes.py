@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 MARK = "DRAINPROOF_LAB"
 """Environment variable that names the lab a process belongs to; it survives the death of whoever kept the pid."""
+
+NODE_MARK = "DRAINPROOF_NODE"
+"""Environment variable that names the node a process belongs to: its agent, and what that has started."""
 
 
 def marked_environment(lab: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -43,6 +46,28 @@ def marked(lab: str, variable: str = MARK) -> list[int]:
             if wanted in (entry / "environ").read_bytes().split(b"\0") and not _is_zombie(entry):
                 found.append(int(entry.name))
     return found
+
+
+def of_node(lab: str, node: str) -> list[int]:
+    """The pids of every living process of one node of the lab."""
+    return sorted({*marked(lab)} & {*marked(node, NODE_MARK)})
+
+
+def kill_all(find: Callable[[], list[int]], rounds: int = 100) -> list[int]:
+    """SIGKILL whatever `find` names, again until it names nobody; returns the pids that it named.
+
+    What a process is about to start while it is killed shows up only in a later look.
+    """
+    killed: list[int] = []
+    for _ in range(rounds):
+        pids = find()
+        if not pids:
+            break
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
+        killed += [pid for pid in pids if pid not in killed]
+        time.sleep(0.02)
+    return killed
 
 
 def _is_zombie(entry: Path) -> bool:

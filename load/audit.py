@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -16,15 +18,19 @@ import pyarrow.parquet as pq
 import pymysql
 
 from drainproof.errors import WaitTimeoutError
-from drainproof.record import Case
+from drainproof.record import Case, CaseReader, HistoryWriter, Operation, Outcome, Step
 from drainproof.record.case import TABLES
+from drainproof.record.history import SYNC
 from drainproof.wait import Deadline, wait
 from load.observer import run
 from load.plan import Machine, Plan, sql_password
+from load.sessions import Session
 from load.sql import connect, execute, reason_of
-from load.tables import NAMES, TableReader
+from load.tables import NAMES, PORTAL, TableReader
+from load.workloads import WORKLOADS, Workload
 
 NAME = "audit"
+HISTORIAN = "historian"
 SETTLE_SECONDS = 30.0
 READ_SECONDS = 30.0
 STATUS = {
@@ -41,10 +47,17 @@ STATUS = {
 """Status variables of Galera that go on the record, by the name they get there."""
 NUMBERS = {"cluster_size", "last_committed", "cluster_conf_id", "flow_control_paused_ns"}
 SETTINGS = (
-    "version", "innodb_flush_log_at_trx_commit", "wsrep_sync_wait", "wsrep_on", "wsrep_provider_options",
-    "wsrep_sst_method", "wsrep_slave_threads", "sync_binlog", "transaction_isolation", "tx_isolation",
+    "version", "transaction_isolation", "tx_isolation", "sync_binlog", "log_bin", "binlog_format",
+    "default_storage_engine", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "innodb_flush_method",
+    "innodb_snapshot_isolation", "innodb_autoinc_lock_mode", "innodb_lock_wait_timeout",
+    "innodb_rollback_on_timeout", "wsrep_on", "wsrep_sync_wait", "wsrep_causal_reads", "wsrep_trx_fragment_size",
+    "wsrep_trx_fragment_unit", "wsrep_certify_nonpk", "wsrep_certification_rules", "wsrep_retry_autocommit",
+    "wsrep_max_ws_rows", "wsrep_max_ws_size", "wsrep_mode", "wsrep_osu_method", "wsrep_desync",
+    "wsrep_dirty_reads", "wsrep_drupal_282555_workaround", "wsrep_ignore_apply_errors",
+    "wsrep_load_data_splitting", "wsrep_slave_threads", "wsrep_slave_fk_checks", "wsrep_slave_uk_checks",
+    "wsrep_sst_method", "wsrep_sst_donor_rejects_queries", "wsrep_provider_options",
 )
-"""Server variables that decide what an acknowledgement is worth."""
+"""Server variables that decide what an acknowledgement, or an answer, is worth; by their names in small letters."""
 FAULTS = (pymysql.MySQLError, OSError)
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("member", pa.string()), ("table", pa.string()), ("key", pa.int64()), ("digest", pa.int64()),
@@ -59,6 +72,7 @@ class Member:
     machine: Machine
     connection: pymysql.Connection[Any] | None = None
     reason: str = ""
+    tables: set[str] = field(default_factory=set)
     rows: dict[str, int] = field(default_factory=dict)
 
     def lost(self, error: BaseException) -> None:
@@ -88,6 +102,7 @@ def settings_of(member: Member) -> dict[str, str]:
     except FAULTS as error:
         member.lost(error)
         return {}
+    found = {name.lower(): value for name, value in found.items()}
     return {name: found[name] for name in SETTINGS if name in found}
 
 
@@ -107,12 +122,61 @@ def settle(members: list[Member], deadline: Deadline) -> tuple[bool, dict[str, i
         return False, committed()
 
 
-def read_tables(members: list[Member], case: Case) -> None:
-    """Read every row of every table from each member into the record."""
+def tables_there(members: list[Member]) -> tuple[str, ...]:
+    """The portal's tables, and those of the workloads that at least one member has."""
+    for member in members:
+        if member.connection is not None:
+            try:
+                member.tables = {str(row[0]) for row in execute(member.connection, "SHOW TABLES")}
+            except FAULTS as error:
+                member.lost(error)
+    there = set(PORTAL).union(*(member.tables for member in members))
+    return tuple(name for name in NAMES if name in there)
+
+
+def read_tables(members: list[Member], names: Sequence[str], case: Case) -> None:
+    """Read every row of every table from each member into the record; a table that it does not have has no rows."""
     with pq.ParquetWriter(case.directory / TABLES, SCHEMA, compression="zstd") as writer:
         for member in members:
-            for table in NAMES:
-                _read_table(member, table, writer)
+            for table in names:
+                if table in member.tables:
+                    _read_table(member, table, writer)
+                elif member.connection is not None:
+                    member.rows[table] = 0
+
+
+def read_history(members: list[Member], names: Sequence[str], case: Case) -> None:
+    """Read on each member what the workloads have left in it, as the last operations of their history."""
+    workloads = [workload for workload in WORKLOADS if workload.table in names]
+    if not workloads:
+        return
+    tallies = CaseReader(case.directory).events(HISTORIAN, "tally")
+    highest: dict[str, int] = tallies[-1].data["highest"] if tallies else {}
+    operations = count(time.monotonic_ns())
+    with HistoryWriter(case.history_shard(NAME)) as writer:
+        for number, member in enumerate(members, 1):
+            for workload in workloads:
+                keys = range(1, 1 + highest.get(workload.name, 0))
+                if (steps := _read_final(member, workload, keys)) is not None:
+                    acts, start, end = steps
+                    writer.add(Operation(
+                        workload=workload.name, session=-number, member=member.machine.name, op=next(operations),
+                        start_ns=start, end_ns=end, outcome=Outcome.OK, acts=acts, level=SYNC, final=True,
+                    ))
+
+
+def _read_final(member: Member, workload: Workload, keys: Sequence[int]) -> tuple[tuple[Step, ...], int, int] | None:
+    """What one workload has left on one member, and from when to when that was read; None if it cannot be read."""
+    if member.connection is None or workload.table not in member.tables:
+        return None
+    session = Session(0, member.connection)
+    start = time.monotonic_ns()
+    try:
+        session.execute("SET SESSION wsrep_sync_wait = 1")
+        return workload.final(session.execute, keys), start, time.monotonic_ns()
+    except FAULTS as error:
+        member.lost(error)
+        return None
 
 
 def _read_table(member: Member, table: str, writer: pq.ParquetWriter) -> None:
@@ -139,7 +203,9 @@ def main(plan: Plan) -> int:
     started = time.monotonic_ns()
     settled, committed = settle(members, Deadline(SETTLE_SECONDS))
     seconds = (time.monotonic_ns() - started) / 1e9
-    read_tables(members, case)
+    names = tables_there(members)
+    read_tables(members, names, case)
+    read_history(members, names, case)
     for member in members:
         status, settings = status_of(member), settings_of(member)
         case.events.add(

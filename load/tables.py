@@ -9,7 +9,11 @@ from typing import Any
 import pymysql
 from pymysql.cursors import SSCursor
 
-NAMES = ("doctors", "patients", "bills", "payments", "ledger")
+from load.workloads import TABLES
+
+PORTAL = ("doctors", "patients", "bills", "payments", "ledger")
+NAMES = (*PORTAL, *TABLES)
+"""All tables; those of the consistency workloads are there only where a history is kept."""
 KEY = "id"
 """The primary key of every table."""
 BATCH_ROWS = 10_000

@@ -80,12 +80,14 @@ def _frame(axes: Axes, evidence: Evidence) -> None:
 
 
 def _doings(axes: Axes, evidence: Evidence) -> None:
-    """Drains as shaded time, migrations as the line where the VM had arrived."""
+    """Drains and faults as shaded time, migrations as the line where the VM had arrived."""
     top = axes.get_xaxis_transform()
-    for drain in evidence.drains:
-        begin, end = (_second(evidence, moment) for moment in (drain.span.begin, drain.span.end))
+    done = [(drain.span, f"drain of {drain.node}") for drain in evidence.drains]
+    done += [(fault.span, f"{fault.kind} of {fault.target}") for fault in evidence.faults]
+    for span, doing in done:
+        begin, end = (_second(evidence, moment) for moment in (span.begin, span.end))
         axes.axvspan(begin, end, color=DRAINED, linewidth=0, zorder=0)
-        label = f"drain of {clean(drain.node)}"
+        label = clean(doing)
         axes.text(begin, 1.03, f" {label}", transform=top, color=MUTED, fontsize=8.5, ha="left", va="bottom")
     for migration in migrations(evidence):
         axes.axvspan(

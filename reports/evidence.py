@@ -13,14 +13,18 @@ from pydantic import ValidationError
 
 from drainproof.clock import Anchor
 from drainproof.errors import RecordError
-from drainproof.record import CaseReader, Event, RunInfo, SampleFile
+from drainproof.expectation import Expectation
+from drainproof.record import CaseReader, Event, History, RunInfo, SampleFile
 from drainproof.record.manifest import verify
 from drainproof.settings import Limits, Load
 from reports.spans import Span
 from reports.verdict import MissingEvidenceError
 
 Content = TypeVar("Content")
-OBSERVERS = ("probe", "ledger", "witness", "clinic", "stopwatch")
+OBSERVERS = ("probe", "ledger", "witness", "clinic", "stopwatch", "historian", "membership")
+PLANNED, UNPLANNED = "planned", "unplanned"
+"""What is certified: what clients must not notice at all, or how the service outlives what takes machines away."""
+JUDGED_PHASES = ("baseline", "drain", "fault", "settle")
 UNTITLED = "The patient portal stays available while the node under each of its virtual machines is drained"
 
 
@@ -43,6 +47,47 @@ class Drain:
     span: Span
     vms: tuple[str, ...]
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of the run, with what it was expected to do; its phase's end is the window's if the record has none."""
+
+    number: int
+    phase: str
+    kind: str
+    target: str
+    span: Span
+    injected_ns: int | None
+    """When it was seen to have happened; None if it was not."""
+    healed_ns: int | None
+    expects: Expectation
+    happened: bool
+    healed: bool
+    proven: bool
+    """Whether the record has the fault's own proof at all."""
+    reasons: tuple[str, ...]
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The machines whose own streams may be silent until they have recovered."""
+        expects = self.expects
+        return frozenset((*expects.lost, *expects.restarted, *expects.stays_down))
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The members of the database that may leave their cluster because of it."""
+        return self.away | {*self.expects.expelled, *self.expects.may_be_expelled, *self.expects.refuses_writes}
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether the others have to take over from someone, which takes them a while."""
+        return bool(self.members) or self.expects.outage
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of what it was done to."""
+        return tuple(name.strip() for name in self.target.split(",") if name.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +126,7 @@ class Evidence:
     _samples: _Piece[SampleFile] = field(repr=False)
     _metrics: _Piece[list[dict[str, Any]]] = field(repr=False)
     _tables: _Piece[pa.Table] = field(repr=False)
+    _history: _Piece[History] = field(repr=False)
 
     @classmethod
     def of(cls, directory: Path, limits: Limits | None = None) -> Evidence:
@@ -106,6 +152,7 @@ class Evidence:
             _samples=_piece(case.samples, directory),
             _metrics=_piece(case.metrics, directory),
             _tables=_piece(case.tables, directory),
+            _history=_piece(case.history, directory),
         )
 
     @property
@@ -126,6 +173,11 @@ class Evidence:
     def tables(self) -> pa.Table:
         """The audited rows. Raises MissingEvidenceError when there are none."""
         return self._tables.get()
+
+    @property
+    def history(self) -> History:
+        """The operations of the consistency workloads. Raises MissingEvidenceError when there are none."""
+        return self._history.get()
 
     @cached_property
     def alterations(self) -> Sequence[str]:
@@ -149,6 +201,12 @@ class Evidence:
         """The sentence that is certified."""
         titles = [event.data.get("title") for event in self.of_kind("run", "case")]
         return str(titles[0]) if titles and titles[0] else UNTITLED
+
+    @cached_property
+    def kind(self) -> str:
+        """Planned or unplanned; records that do not tell are of planned drains."""
+        kinds = [event.data.get("kind") for event in self.of_kind("run", "case")]
+        return UNPLANNED if kinds and kinds[0] == UNPLANNED else PLANNED
 
     @cached_property
     def _deployed(self) -> Mapping[str, Any]:
@@ -200,22 +258,29 @@ class Evidence:
         if begin is None:
             raise MissingEvidenceError("events.jsonl has no begin of the baseline: nothing was observed undisturbed")
         baseline = self.phases.get("baseline")
-        drains, settled = self._numbers("drain/"), self._numbers("settle/")
+        done, settled = self._disturbances, self._numbers("settle/")
         failed = [
             f"{event.data.get('phase')}: {event.data['error']}"
             for event in self.of_kind("run", "phase")
-            if event.data.get("error") and str(event.data.get("phase")).startswith(("baseline", "drain", "settle"))
+            if event.data.get("error") and str(event.data.get("phase")).startswith(JUDGED_PHASES)
         ]
         incomplete = failed[0] if failed else ""
         if baseline is None:
             incomplete = incomplete or "the baseline never ended"
-        elif not drains:
-            incomplete = incomplete or "no node was drained"
-        elif drains[-1] not in settled or f"settle/{drains[-1]}" not in self.phases:
-            incomplete = incomplete or f"the run ended before all was steady again after drain/{drains[-1]}"
-        last_settle = self.phases.get(f"settle/{drains[-1]}") if drains else None
+        elif not done:
+            nothing = "no node was drained" if self.kind == PLANNED else "no fault was injected"
+            incomplete = incomplete or nothing
+        elif done[-1][0] not in settled or f"settle/{done[-1][0]}" not in self.phases:
+            incomplete = incomplete or f"the run ended before all was steady again after {done[-1][1]}"
+        last_settle = self.phases.get(f"settle/{done[-1][0]}") if done else None
         end = last_settle.end if last_settle else self._last_moment(begin)
         return Window(Span(begin, end), baseline or Span(begin, end), incomplete)
+
+    @property
+    def _disturbances(self) -> list[tuple[int, str]]:
+        """The number and the phase of every drain and fault, in order."""
+        kinds = ("drain", "fault")
+        return sorted((number, f"{kind}/{number}") for kind in kinds for number in self._numbers(f"{kind}/"))
 
     def _numbers(self, prefix: str) -> list[int]:
         names = {str(event.data.get("phase")) for event in self.of_kind("run", "phase")}
@@ -243,6 +308,46 @@ class Evidence:
         names = tuple(sorted(_name(vm) for event in begun for vm in event.data.get("vms") or ()))
         errors = [str(event.data["error"]) for event in ended if event.data.get("error")]
         return Drain(phase, begun[0].object if begun else "", span, names, errors[0] if errors else "")
+
+    @cached_property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults in order, finished or not. Raises MissingEvidenceError when what one expects cannot be read."""
+        return tuple(self._fault(number) for number in self._numbers("fault/"))
+
+    def _fault(self, number: int) -> Fault:
+        phase = f"fault/{number}"
+        own = [event for event in self.events if event.source == "fault" and event.object.endswith(f"/{number}")]
+        told = {event.kind: event for event in own}
+        span = self.phases.get(phase) or Span(self.began(phase) or 0, self.window.span.end)
+        begun, proof = told.get("begin"), told.get("proof")
+        facts: Mapping[str, Any] = begun.data if begun else {}
+        proved: Mapping[str, Any] = proof.data if proof else {}
+        return Fault(
+            number=number,
+            phase=phase,
+            kind=str(facts.get("fault") or ""),
+            target=str(facts.get("target") or ""),
+            span=span,
+            injected_ns=told["injected"].t_ns if "injected" in told else None,
+            healed_ns=told["healed"].t_ns if "healed" in told else None,
+            expects=_expectation(phase, facts),
+            happened=proved.get("happened") is True,
+            healed=proved.get("healed") is True,
+            proven=proof is not None,
+            reasons=tuple(str(reason) for reason in proved.get("reasons") or ()),
+        )
+
+    def settled(self, fault: Fault) -> int:
+        """Until when the effect of a fault may last: the end of the settling that follows it."""
+        settle = self.phases.get(f"settle/{fault.number}")
+        return settle.end if settle else self.window.span.end
+
+
+def _expectation(phase: str, facts: Mapping[str, Any]) -> Expectation:
+    try:
+        return Expectation.of_json(facts.get("expects") or {})
+    except TypeError as error:
+        raise MissingEvidenceError(f"what {phase} expects cannot be read: {error}") from error
 
 
 def _name(vm: object) -> str:

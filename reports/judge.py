@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from drainproof.errors import RecordError
+from drainproof.errors import DrainproofError, RecordError
 from drainproof.record.case import VERDICT, read_json, write_json
 from drainproof.settings import Limits
 from reports.checks import CHECKS, VERSION, Check
@@ -32,7 +32,7 @@ def conclude(case: Path, limits: Limits | None = None) -> CaseVerdict:
     claims = tuple(
         guarded(check.id, check.title, partial(_claim, check, evidence, case))
         for check in CHECKS
-        if check.applies(evidence)
+        if _applies(check, evidence)
     )
     return CaseVerdict(
         case=evidence.case,
@@ -42,6 +42,14 @@ def conclude(case: Path, limits: Limits | None = None) -> CaseVerdict:
         claims=claims,
         judged_by={"version": VERSION},
     )
+
+
+def _applies(check: Check, evidence: Evidence) -> bool:
+    """Whether a claim belongs to the certificate; where the record cannot tell, it does, and will be unknown."""
+    try:
+        return check.applies(evidence)
+    except DrainproofError:
+        return True
 
 
 def _claim(check: Check, evidence: Evidence, case: Path) -> Claim:

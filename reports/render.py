@@ -14,7 +14,7 @@ from markupsafe import Markup
 from drainproof.errors import DrainproofError
 from drainproof.record import RunInfo
 from reports import charts, text
-from reports.checks import continuity, hypervisor
+from reports.checks import continuity, hypervisor, survival
 from reports.evidence import Evidence
 from reports.verdict import CaseVerdict, Part, Verdict, worst
 
@@ -59,7 +59,8 @@ def write(run: RunInfo, judged: Sequence[tuple[Path, CaseVerdict]], path: Path) 
 def _page(case: Path, verdict: CaseVerdict) -> CasePage:
     timelines, legend, trouble = _timelines(case)
     by_id = {claim.id: claim for claim in verdict.claims}
-    streams = by_id[continuity.ID].parts if continuity.ID in by_id else ()
+    judged = next((by_id[name] for name in (continuity.ID, survival.ID) if name in by_id), None)
+    streams = judged.parts if judged else ()
     return CasePage(
         name=case.name,
         verdict=verdict,

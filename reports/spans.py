@@ -48,3 +48,13 @@ def union(spans: Iterable[Span]) -> list[Span]:
 def covered_seconds(span: Span, by: Sequence[Span]) -> float:
     """How much of the span the disjoint spans `by` cover, in seconds."""
     return sum(other.within(span).seconds for other in by)
+
+
+def outside(spans: Iterable[Span], of: Sequence[Span]) -> list[Span]:
+    """What of some spans lies outside the disjoint spans `of`, which are in order."""
+    left = union(spans)
+    for taken in of:
+        before = [Span(span.begin, min(span.end, taken.begin)) for span in left]
+        after = [Span(max(span.begin, taken.end), span.end) for span in left]
+        left = [piece for piece in (*before, *after) if piece.end > piece.begin]
+    return union(left)

@@ -42,6 +42,11 @@ def kind_of(stream: str) -> str:
     return stream.partition("/")[0]
 
 
+def kinds_of(observer: str) -> list[str]:
+    """The kinds of streams that an observer samples."""
+    return [kind for kind, whose in OBSERVERS.items() if whose == observer]
+
+
 def target_of(stream: str) -> str:
     return stream.partition("/")[2]
 

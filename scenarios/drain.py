@@ -6,26 +6,20 @@ it healed when the node is schedulable again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drainproof.api import MIGRATIONS, NODES, Cluster, Object
-from drainproof.errors import ApiError, EvictionRefusedError, NotFoundError, WaitTimeoutError
+from drainproof.errors import EvictionRefusedError, NotFoundError, WaitTimeoutError
 from drainproof.journal import Journal
 from drainproof.node import Node, is_schedulable
 from drainproof.record import EventLog
 from drainproof.vm import NAME_LABEL, Instance, VirtualMachine
 from drainproof.wait import Deadline, pause, wait
+from scenarios.launcher_log import keep_downtime
 
 RETRY_SECONDS = 1.0
 """Pause before a refused eviction is asked again; kubectl waits 5 s, which only makes the record coarser."""
-
-_DOWNTIME = re.compile(r"\bDowntime:(\d+)ms")
-_NET_DOWNTIME = re.compile(r"\bDowntimeNet:(\d+)ms")
-_ELAPSED = re.compile(r"\bTimeElapsed:(\d+)ms")
-_MIGRATION_UID = re.compile(r"Migration info for ([0-9a-f-]{36})")
-_PAUSE = re.compile(r"migration ([0-9a-f-]{36}) stop_ns=(\d+) resume_ns=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -129,20 +123,13 @@ class Drain:
         self.events.add("drain", "evict", name, code=code, message=message, vm=machine)
 
     def _keep_launcher_log(self, pod: Object, read: set[str]) -> None:
-        """Take the hypervisor's own downtime from a finished launcher's log: the next eviction removes it."""
+        """Read a finished launcher's log once: the next eviction removes it."""
         uid = pod["metadata"]["uid"]
         machine = pod["metadata"].get("labels", {}).get(NAME_LABEL)
         if not machine or uid in read or pod["status"].get("phase") != "Succeeded":
             return
         read.add(uid)
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        try:
-            text = self.cluster.log(name, namespace, "compute")
-        except ApiError as error:
-            self.events.add("hypervisor", "unreadable", machine, pod=name, reason=str(error))
-            return
-        if facts := downtime_facts(text):
-            self.events.add("hypervisor", "downtime", machine, pod=name, **facts)
+        keep_downtime(self.cluster, self.events, pod)
 
     def _see_migrations_through(
         self, before: dict[str, Instance | None], moving: Sequence[str], deadline: Deadline
@@ -181,24 +168,3 @@ class Drain:
             reasons.append(f"node {self.node} is not schedulable again")
         happened = bool(moving) and not missing
         self.events.add("drain", "proof", self.node, happened=happened, healed=healed, reasons=reasons)
-
-
-def downtime_facts(log: str) -> dict[str, object]:
-    """The last migration's figures in a virt-launcher log; empty when it tells of none.
-
-    `downtime_ms` is libvirt's (KubeVirt: live-migration-source.go prints it when the job has completed); `stop_ns` and
-    `resume_ns` are monotonic instants that only the embedded lab knows.
-    """
-    lines = [line for line in log.splitlines() if _DOWNTIME.search(line)]
-    if not lines:
-        return {}
-    line = lines[-1]
-    facts: dict[str, object] = {"line": line[:1000]}
-    for key, pattern in (("downtime_ms", _DOWNTIME), ("downtime_net_ms", _NET_DOWNTIME), ("total_ms", _ELAPSED)):
-        if match := pattern.search(line):
-            facts[key] = int(match.group(1))
-    if match := _MIGRATION_UID.search(line):
-        facts["migration_uid"] = match.group(1)
-    if match := _PAUSE.search(log):
-        facts |= {"stop_ns": int(match.group(2)), "resume_ns": int(match.group(3))}
-    return facts

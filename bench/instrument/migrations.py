@@ -20,7 +20,7 @@ from drainproof import spec
 from drainproof.api import CLAIMS, INSTANCES, MACHINES, MIGRATIONS, NAMESPACES, SECRETS, Cluster
 from drainproof.errors import DrainproofError
 from drainproof.record import Case, CaseReader
-from drainproof.settings import Load
+from drainproof.settings import Load, Profile
 from drainproof.streams import HEARTBEAT, TCP_KEPT, TCP_NEW, UDP, Stream
 from drainproof.target import Target
 from drainproof.vm import VirtualMachine
@@ -35,7 +35,7 @@ from load.plan import Machine, Plan, Portal
 from reports.outages.reading import Stopwatch
 from reports.spans import Span
 from reports.verdict import MissingEvidenceError
-from scenarios.drain import downtime_facts
+from scenarios.launcher_log import downtime_facts
 
 LAB, API_PORT, NODES = "dpbm", 16961, 2
 NAMESPACE, NAME = "bench", "vm"
@@ -65,7 +65,7 @@ def migrations(scale: Scale, directory: Path) -> Iterator[Row]:
     case = Case(directory / "case")
     try:
         _clear_leftover()
-        with opened(f"lab:{LAB}", None, NODES, _tell, API_PORT) as target:
+        with opened(f"lab:{LAB}", None, Profile(name="bench", nodes=NODES), _tell, API_PORT) as target:
             emulated = target.emulated
             ride = _ride(target, case, scale.migrations)
         case.merge_samples()

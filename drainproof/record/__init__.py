@@ -6,11 +6,13 @@ metrics and the verdict. All instants are monotonic nanoseconds of the harness h
 
 from drainproof.record.case import Case, CaseReader
 from drainproof.record.events import Event, EventLog, read_events
+from drainproof.record.history import Act, History, Operation, Step
+from drainproof.record.history_shards import HistoryWriter
 from drainproof.record.merging import merge_shards
 from drainproof.record.run import Run, RunInfo
 from drainproof.record.samples import Outcome, SampleFile, Samples, read_samples
 
 __all__ = [
-    "Case", "CaseReader", "Event", "EventLog", "Outcome", "Run", "RunInfo", "SampleFile", "Samples",
-    "merge_shards", "read_events", "read_samples",
+    "Act", "Case", "CaseReader", "Event", "EventLog", "History", "HistoryWriter", "Operation", "Outcome", "Run",
+    "RunInfo", "SampleFile", "Samples", "Step", "merge_shards", "read_events", "read_samples",
 ]

@@ -14,13 +14,17 @@ import pyarrow.parquet as pq
 from drainproof.clock import Anchor
 from drainproof.errors import RecordError
 from drainproof.record.events import Event, EventLog, read_events
+from drainproof.record.history import History, read_history
+from drainproof.record.history_shards import SHARD_PREFIX as HISTORY_PREFIX
+from drainproof.record.history_shards import SHARD_SUFFIX as HISTORY_SUFFIX
+from drainproof.record.history_shards import merge_history
 from drainproof.record.merging import merge_shards
 from drainproof.record.run import RunInfo
 from drainproof.record.samples import SampleFile, read_samples
 from drainproof.record.shards import SHARD_SUFFIX
 
-EVENTS, SAMPLES, METRICS, VERDICT, TABLES = (
-    "events.jsonl", "samples.parquet", "metrics.json", "verdict.json", "tables.parquet"
+EVENTS, SAMPLES, METRICS, VERDICT, TABLES, HISTORY = (
+    "events.jsonl", "samples.parquet", "metrics.json", "verdict.json", "tables.parquet", "history.parquet"
 )
 SHARDS = "shards"
 
@@ -57,6 +61,16 @@ class Case:
         shards = sorted((self.directory / SHARDS).glob(f"*{SHARD_SUFFIX}"))
         for trouble in merge_shards(shards, self.directory / SAMPLES):
             self.events.add("record", "damaged-shard", reason=trouble)
+
+    def history_shard(self, name: str) -> Path:
+        """Where a session of the consistency workloads, or the audit, writes what it did and saw."""
+        return self.directory / SHARDS / f"{HISTORY_PREFIX}{name}{HISTORY_SUFFIX}"
+
+    def merge_history(self) -> None:
+        """Make history.parquet of the shards of histories, once; what is wrong with a shard becomes an event."""
+        shards = sorted((self.directory / SHARDS).glob(f"{HISTORY_PREFIX}*{HISTORY_SUFFIX}"))
+        for trouble in merge_history(shards, self.directory / HISTORY):
+            self.events.add("record", "damaged-history", reason=trouble)
 
     def write_metrics(self, queries: Sequence[Mapping[str, Any]]) -> None:
         """Store each PromQL used with the series it returned."""
@@ -101,6 +115,10 @@ class CaseReader:
         if not isinstance(content, list):
             raise RecordError(f"{self.directory / METRICS}: is not a list of queries")
         return content
+
+    def history(self) -> History:
+        """The operations of the consistency workloads."""
+        return read_history(self.directory / HISTORY)
 
     def tables(self) -> pa.Table:
         """The audited rows: member, table, key, digest."""

@@ -38,11 +38,11 @@ class EventLog:
         self._file: TextIO = path.open("a", encoding="utf-8")
         self._lock = threading.Lock()
 
-    def add(self, source: str, kind: str, object: str = "", **data: Any) -> Event:
-        """Write one event that happened now."""
+    def add(self, source: str, kind: str, object: str = "", /, **data: Any) -> Event:
+        """Write one event that happened now; `data` may have any key."""
         return self.add_at(time.monotonic_ns(), source, kind, object, **data)
 
-    def add_at(self, t_ns: int, source: str, kind: str, object: str = "", **data: Any) -> Event:
+    def add_at(self, t_ns: int, source: str, kind: str, object: str = "", /, **data: Any) -> Event:
         """Write one event that happened at a monotonic instant."""
         event = Event(t_ns, source, kind, object, data)
         line = json.dumps(

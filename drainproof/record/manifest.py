@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from drainproof.errors import RecordError
-from drainproof.record.case import EVENTS, METRICS, SAMPLES, TABLES, read_json, write_json
+from drainproof.record.case import EVENTS, HISTORY, METRICS, SAMPLES, TABLES, read_json, write_json
 from drainproof.record.run import RUN_FILE, RunInfo
 
 MANIFEST: Final = "manifest.json"
 VERSION: Final = 1
-COVERED: Final = (f"../{RUN_FILE}", "plan.json", EVENTS, SAMPLES, METRICS, TABLES)
+COVERED: Final = (f"../{RUN_FILE}", "plan.json", EVENTS, SAMPLES, METRICS, HISTORY, TABLES)
 """What is sealed, in the order of the chain, as far as it is there; paths as seen from the case."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -34,6 +35,10 @@ async def adopt(node: Node) -> None:
             facts = {}
         if not await _take_over(node, record.parent, facts):
             _end(record.parent, int(facts.get("pid", 0)))
+    # A node that has lost its power could not remove the links of its guests.
+    await asyncio.to_thread(
+        network.remove_taps, {network.tap_name(launcher.vmi_key) for launcher in node.launchers.values()}
+    )
 
 
 async def _take_over(node: Node, directory: Path, facts: dict[str, object]) -> bool:

@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 NICE = 10
 """How much less urgent a guest is than its agent: a migration's switch-over waits for the agent's answer."""
-NODE_MARK = "DRAINPROOF_NODE"
-"""Environment variable naming the node, so that one node's guests can be found and killed together."""
 
 
 class End(StrEnum):
@@ -76,7 +74,7 @@ class Domain:
         # Starting a process and a netlink exchange take milliseconds that a migration's switch-over must not wait for.
         await asyncio.to_thread(network.create_tap, self.tap)
         self._process = await asyncio.to_thread(
-            processes.spawn, ["nice", "-n", str(NICE), *argv], lab, log_file, extra={NODE_MARK: node}
+            processes.spawn, ["nice", "-n", str(NICE), *argv], lab, log_file, extra={processes.NODE_MARK: node}
         )
         self.pid = self._process.pid
         self.files.record.write_text(json.dumps({"pid": self.pid, "vmi": self.spec.uid, "pod": pod_uid}))

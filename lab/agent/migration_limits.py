@@ -63,27 +63,31 @@ class Watch:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._budget = limits.completion_seconds
-        self._least_remaining = math.inf
+        self._last_remaining = math.inf
         self._progress_at = 0.0
         self._escalated = False
 
     def decide(self, elapsed_seconds: float, remaining_bytes: int) -> tuple[Action, str]:
-        """The action, and for an abort why; call it with growing elapsed time."""
-        if remaining_bytes < self._least_remaining:
-            self._least_remaining = remaining_bytes
+        """The action, and for an abort why; call it with growing elapsed time.
+
+        In post-copy nothing ends it: the guest runs at the target already, and would be lost.
+        """
+        if self._escalated and self._limits.post_copy:
+            return Action.GO_ON, ""
+        if remaining_bytes < self._last_remaining:
             self._progress_at = elapsed_seconds
+        self._last_remaining = remaining_bytes
+        over = elapsed_seconds > self._budget
+        if over and self._limits.disruption and not self._escalated:
+            self._escalated = True
+            self._budget *= 2
+            return (Action.POST_COPY if self._limits.post_copy else Action.PAUSE), ""
         patience = self._limits.progress_seconds
         if patience and elapsed_seconds - self._progress_at > patience:
             return Action.ABORT, f"Live migration stuck for {patience:.0f} sec and has been aborted"
-        if elapsed_seconds <= self._budget:
-            return Action.GO_ON, ""
-        if not self._limits.disruption or (self._escalated and not self._limits.post_copy):
+        if over:
             return Action.ABORT, f"Live migration is not completed after {self._budget:.0f} sec and has been aborted"
-        if self._escalated:
-            return Action.GO_ON, ""
-        self._escalated = True
-        self._budget *= 2
-        return (Action.POST_COPY if self._limits.post_copy else Action.PAUSE), ""
+        return Action.GO_ON, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ class Progress:
     normal_bytes: int = 0
     downtime_ms: int | None = None
     expected_downtime_ms: int | None = None
+    throttle_percent: int = 0
+    """How far auto-converge slows the guest's processors down."""
 
 
 def progress(info: dict[str, Any]) -> Progress:
@@ -115,8 +121,23 @@ def progress(info: dict[str, Any]) -> Progress:
         iterations=ram.get("dirty-sync-count", 0), post_copy_requests=ram.get("postcopy-requests", 0),
         constant_pages=ram.get("duplicate", 0), normal_pages=ram.get("normal", 0),
         normal_bytes=ram.get("normal-bytes", 0), downtime_ms=info.get("downtime"),
-        expected_downtime_ms=info.get("expected-downtime"),
+        expected_downtime_ms=info.get("expected-downtime"), throttle_percent=info.get("cpu-throttle-percentage", 0),
     )
+
+
+@dataclass(slots=True)
+class Peaks:
+    """What QEMU tells only while a migration runs, at its highest."""
+
+    dirty_rate: float = 0.0
+    throttle_percent: int = 0
+
+    def note(self, figures: Progress) -> None:
+        self.dirty_rate = max(self.dirty_rate, figures.dirty_rate)
+        self.throttle_percent = max(self.throttle_percent, figures.throttle_percent)
+
+    def __str__(self) -> str:
+        return f"dirty_rate_bytes={self.dirty_rate:.0f} throttle_percent={self.throttle_percent}"
 
 
 def log_line(migration_uid: str, figures: Progress) -> str:

@@ -14,7 +14,7 @@ from lab.agent import migration_limits
 from lab.agent.context import Node
 from lab.agent.domain import Domain
 from lab.agent.launcher import Exit, Launcher
-from lab.agent.migration_limits import Action, Limits, Progress
+from lab.agent.migration_limits import Action, Limits, Peaks, Progress
 from lab.agent.qmp import MonitorError, MonitorEvent
 from lab.client import ApiError, NotFoundError, Object
 from lab.config import AGENT_PORT
@@ -54,6 +54,10 @@ class MigrationError(Exception):
     """The migration did not come to its end; the guest goes on where it was."""
 
 
+class GuestLostError(Exception):
+    """The migration broke in post-copy: neither side has all of the guest."""
+
+
 class Departure:
     """One outgoing migration."""
 
@@ -70,6 +74,8 @@ class Departure:
         self._stop_ns = 0
         self._abort_reason = ""
         self._suspended = False
+        self._post_copy = False
+        self._peaks = Peaks()
         self.progress = Progress()
 
     def abort(self, reason: str) -> None:
@@ -85,6 +91,8 @@ class Departure:
             await self._migrate()
         except (MonitorError, MigrationError, ApiError, OSError) as error:
             await self._failed(str(error))
+        except GuestLostError as error:
+            await self._lost(str(error))
         else:
             await self._succeeded()
         finally:
@@ -160,6 +168,7 @@ class Departure:
             if status:
                 continue
             self.progress = migration_limits.progress(await self._execute("query-migrate"))
+            self._peaks.note(self.progress)
             now = time.monotonic()
             if now - logged >= LOG_SECONDS:
                 logged = now
@@ -168,11 +177,16 @@ class Departure:
             await self._act(action, reason)
 
     async def _step(self, status: str) -> bool:
-        """React to one event; True at the successful end. Raises MigrationError at the other."""
+        """React to one event; True at the successful end. Raises MigrationError or GuestLostError at another."""
         if self._domain.ended.is_set():
             raise MigrationError("the guest ended during the migration")
         if status == "pre-switchover":
             await self._execute("migrate-continue", state="pre-switchover")
+        elif status == "abort" and self._post_copy:
+            self._abort_reason = ""
+            await self._change(lambda state: state.update(abortStatus="Failed"))
+        elif status == "postcopy-paused":
+            raise GuestLostError("the connection broke in post-copy: the guest's memory is in two halves")
         elif status == "abort":
             await self._change(lambda state: state.update(abortStatus="Aborting"))
             self._node.event(self._vmi, "Normal", "Migrating", "VirtualMachineInstance is aborting migration.")
@@ -187,6 +201,8 @@ class Departure:
             self._launcher.log(reason, "live-migration-source.go:761", "error")
             self.abort(ABORTED)
         elif action is Action.POST_COPY:
+            self._launcher.log("Starting post copy mode for migration", "live-migration-source.go:735")
+            self._post_copy = True
             await self._execute("migrate-start-postcopy")
             await self._change(lambda state: state.update(mode="PostCopy"))
         elif action is Action.PAUSE:
@@ -204,15 +220,18 @@ class Departure:
         if await self._taken_over():
             await self._change(lambda state: state.update(completed=True))
             self._node.event(self._vmi, "Normal", "Deleted", "Signaled Deletion")
+            self._launcher.exit = Exit(0)
+            await self._domain.kill()
         else:
-            await self._lost()
-        self._launcher.exit = Exit(0)
-        await self._domain.kill()
+            await self._lost(
+                f"the target did not report the guest within {TAKE_OVER_SECONDS:.0f} s after the migration"
+            )
 
     async def _failed(self, reason: str) -> None:
         """Report the failure; the guest runs on here."""
         log.warning("%s: migration %s failed: %s", self._launcher.vmi_key, self._uid, reason)
         self._launcher.log(f"Live migration failed: {reason}", "live-migration-source.go:1421", "error")
+        self._log_progress()
         if self._suspended and not self._launcher.migrated:
             with contextlib.suppress(MonitorError):
                 await self._execute("cont")
@@ -226,11 +245,13 @@ class Departure:
         message = f"VirtualMachineInstance migration uid {self._uid} failed. reason:{reason}"
         self._node.event(self._vmi, "Warning", "Migrated", message)
 
-    async def _lost(self) -> None:
-        """The target never reported the guest: it exists nowhere any more."""
-        reason = f"the target did not report the guest within {TAKE_OVER_SECONDS:.0f} s after the migration"
+    async def _lost(self, reason: str) -> None:
+        """The guest exists nowhere any more, not whole."""
+        self._launcher.migrated = True
         await self._failed(reason)
         await self._node.change(self._vmi, lambda wished: set_phase(wished, "Failed"))
+        self._launcher.exit = Exit(0)
+        await self._domain.kill()
 
     async def _final_progress(self) -> Progress:
         """QEMU's last figures: right after the end it may still say a downtime of nothing."""
@@ -267,6 +288,7 @@ class Departure:
 
     def _log_progress(self) -> None:
         self._launcher.log(migration_limits.log_line(self._uid, self.progress), "live-migration-source.go:967")
+        self._launcher.log_plain(f"lab: migration {self._uid} {self._peaks}")
 
     async def _execute(self, command: str, **arguments: object) -> dict[str, object]:
         answer = await self._domain.monitor.execute(command, **arguments)

@@ -43,7 +43,7 @@ def reconcile(node: Node, vmi: Object) -> None:
             launcher.tasks["receive"].cancel()
     elif launcher.domain is None and not state.get("completed"):
         launcher.migration = state["migrationUid"]
-        launcher.start("receive", asyncio.create_task(_Arrival(node, vmi, launcher).run()))
+        launcher.start("receive", asyncio.create_task(Arrival(node, vmi, launcher).run()))
 
 
 async def take_over(node: Node, vmi: Object, launcher: Launcher) -> bool:
@@ -59,29 +59,35 @@ async def take_over(node: Node, vmi: Object, launcher: Launcher) -> bool:
     if status["status"] not in ("running", "paused"):
         return False
     launcher.migration = state["migrationUid"]
-    await _Arrival(node, vmi, launcher).finish(domain)
+    await Arrival(node, vmi, launcher).finish(domain)
     return True
 
 
-class _Arrival:
-    """One incoming migration."""
+class Arrival:
+    """One incoming migration.
+
+    `over` is set when there is nothing more to wait for, `arrived` when the guest is here then, and whole.
+    """
 
     def __init__(self, node: Node, vmi: Object, launcher: Launcher) -> None:
         self._node = node
         self._vmi = vmi
         self._launcher = launcher
         self._migration = launcher.migration
-        self._over = asyncio.Event()
-        self._arrived = False
+        self.over = asyncio.Event()
+        self.arrived = False
         self._detected = False
+        self._post_copy = bool(
+            dig(vmi, "status", "migrationState", "migrationConfiguration", "allowPostCopy", default=False)
+        )
 
     async def run(self) -> None:
         """Receive the guest; on any failure end this QEMU and the pod, the guest lives on at the source."""
         try:
             domain = await self._prepare()
-            await self._over.wait()
-            if not self._arrived:
-                raise MonitorError("QEMU ended before the guest had arrived")
+            await self.over.wait()
+            if not self.arrived:
+                raise MonitorError("the guest did not arrive: QEMU has ended, or has lost the source")
             await self.finish(domain)
         except (MonitorError, VolumeError, ImageError, ApiError, OSError, ValueError) as error:
             await self._give_up(str(error))
@@ -96,7 +102,7 @@ class _Arrival:
         prepared = await volumes.prepare(client, node.config, self._vmi, spec)
         domain = Domain(prepared.spec, node.domain_files(launcher), network.tap_name(launcher.vmi_key))
         launcher.domain = domain
-        domain.monitor.add_handler(self._note)
+        domain.monitor.add_handler(self.note)
         domain.on_change(self._changed)
         command = argv.build(
             prepared.spec, domain.files, prepared.boot, domain.tap, node.config.accelerator, incoming=True
@@ -109,7 +115,7 @@ class _Arrival:
 
     async def _listen(self, domain: Domain) -> int:
         wanted = ["events", "return-path", "late-block-activate"]
-        if dig(self._vmi, "status", "migrationState", "migrationConfiguration", "allowPostCopy"):
+        if self._post_copy:
             wanted.append("postcopy-ram")
         await domain.monitor.execute(
             "migrate-set-capabilities", capabilities=[{"capability": name, "state": True} for name in wanted]
@@ -133,22 +139,27 @@ class _Arrival:
             f"Migration Target is listening at {self._node.address}, on ports: {port}",
         )
 
-    def _note(self, event: MonitorEvent) -> None:
-        """RESUME comes before QEMU calls the migration completed; a paused guest only completes."""
+    def note(self, event: MonitorEvent) -> None:
+        """Take an event of QEMU's: RESUME comes before the migration has completed; a paused guest only completes.
+
+        Where post-copy is allowed, a resumed guest may still have memory at the source, and is lost with it.
+        """
         if event.name == "RESUME" and self._migration not in self._node.resumed:
             self._node.resumed[self._migration] = event.monotonic_ns
             self._launcher.start("announce", asyncio.create_task(self._announce()))
         status = event.data.get("status") if event.name == "MIGRATION" else None
-        if event.name == "RESUME" or status == "completed":
-            self._arrived = True
-            self._over.set()
+        if status == "completed" or (event.name == "RESUME" and not self._post_copy):
+            self.arrived = True
+            self.over.set()
+        elif status == "postcopy-paused":
+            self.over.set()
         elif status == "active" and not self._detected:
             self._detected = True
             self._launcher.start("detected", asyncio.create_task(self._report_detected()))
 
     def _changed(self) -> None:
         if self._launcher.domain and self._launcher.domain.end:
-            self._over.set()
+            self.over.set()
         self._node.touch(self._launcher)
 
     async def _announce(self) -> None:
@@ -187,7 +198,7 @@ class _Arrival:
             wished["status"].pop("evacuationNodeName", None)
 
         await self._node.change(self._vmi, acknowledge)
-        domain.monitor.remove_handler(self._note)
+        domain.monitor.remove_handler(self.note)
         self._node.event(
             self._vmi, "Normal", "Migrated", f"The VirtualMachineInstance migrated to node {self._node.name}."
         )

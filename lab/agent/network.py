@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import struct
+from collections.abc import Collection
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -17,6 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from lab.config import FABRIC_ADDRESS, LabConfig
 from lab.net.topology import BRIDGE, MTU
 
+TAP_PREFIX = "tap"
 DHCP_SERVER_PORT = 67
 DHCP_RELEASE = 7
 DHCP_PID_FILE = "dnsmasq.pid"
@@ -25,7 +27,7 @@ DHCP_MAGIC = b"\x63\x82\x53\x63"
 
 def tap_name(key: str) -> str:
     """The tap's name for the VMI `namespace/name`: stable, and within the kernel's 15 characters."""
-    return "tap" + hashlib.sha256(key.encode()).hexdigest()[:12]
+    return TAP_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def create_tap(name: str) -> None:
@@ -45,6 +47,15 @@ def remove_tap(name: str) -> None:
             ip.link("del", index=index)
 
 
+def remove_taps(keep: Collection[str]) -> None:
+    """Remove every tap of this node but those to keep."""
+    with IPRoute() as ip:
+        names = {str(link.get_attr("IFLA_IFNAME")) for link in ip.get_links()}
+    for name in sorted(names):
+        if name.startswith(TAP_PREFIX) and name not in keep:
+            remove_tap(name)
+
+
 def host_file(config: LabConfig, mac: str) -> Path:
     """The guest's entry in the DHCP server's directory of hosts."""
     return config.state / "dhcp" / mac.replace(":", "-")
@@ -58,12 +69,21 @@ def offer_address(config: LabConfig, mac: str, ip: str, hostname: str) -> None:
     if known == line:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    _withdraw_others(config, path, ip)
     # The server reads a file as soon as it has its name, so it gets the name complete; dotted names are not read.
     temporary = path.with_name(f".{path.name}")
     temporary.write_text(line)
     temporary.replace(path)
     if known:
         _reload_server(config)
+
+
+def _withdraw_others(config: LabConfig, path: Path, ip: str) -> None:
+    """A guest whose node has died nobody has withdrawn: the server would keep its address for it for good."""
+    for other in path.parent.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # withdrawn by its own node just now
+            if other != path and not other.name.startswith(".") and other.read_text().split(",")[1:2] == [ip]:
+                withdraw_address(config, other.name.replace("-", ":"), ip)
 
 
 def withdraw_address(config: LabConfig, mac: str, ip: str) -> None:

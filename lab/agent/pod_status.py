@@ -10,6 +10,8 @@ from lab.client import Object
 from lab.machinery.objects import condition_true, dig, set_condition, stamp
 
 IMAGE_REASON = "ErrImagePull"
+LOST_CODE = 255
+"""The exit code of a container whose end nobody has seen, as the kubelet finds it after a reboot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Running:
     ready: bool
     ip: str
     host_ip: str
+
+
+def was_running(pod: Object) -> bool:
+    """Whether the pod's containers were reported to run."""
+    statuses = dig(pod, "status", "containerStatuses", default=[])
+    return any(dig(entry, "state", "running") is not None for entry in statuses)
 
 
 def waiting(pod: Object, image: str, host_ip: str) -> Object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from lab.agent import pod_status, probes, volumes
+from lab.agent import boot, pod_status, probes, volumes
 from lab.agent.context import Node
 from lab.agent.domain import End
 from lab.agent.launcher import Exit, Launcher, from_pod, is_launcher
@@ -39,6 +39,9 @@ async def reconcile(node: Node, key: str) -> float | None:
                 await _write(node, pod, pod_status.waiting(pod, image, node.address))
             return IMAGE_RETRY_SECONDS
         launcher = _begin(node, pod)
+        if pod_status.was_running(pod) and not boot.remembers(node, launcher.pod_uid):
+            launcher.exit = Exit(pod_status.LOST_CODE, "the container died with the node's power")
+        boot.remember(node, launcher.pod_uid)
     _note_end(launcher)
     if launcher.exit is None and deleting(pod):
         _stop(node, launcher, pod)
@@ -127,5 +130,6 @@ async def _forget(node: Node, key: str) -> None:
         if launcher.domain:
             await launcher.domain.kill()
         node.launchers.pop(launcher.pod_uid, None)
+        boot.forget(node, launcher.pod_uid)
         node.vmis.add(launcher.vmi_key)
 

@@ -11,6 +11,7 @@ from lab.api import discovery, handlers, openapi, reviews, routes, subresources
 from lab.api.caller import OPEN_PATHS, Caller, authenticate, forbid_path
 from lab.api.context import Context
 from lab.api.errors import Object, PlainError, StatusError, internal, method_not_allowed, unknown_path
+from lab.api.faults import Faults
 from lab.api.handlers import json_answer
 from lab.api.negotiate import DISCOVERY, Form, parse_accept
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 def build(context: Context) -> web.Application:
     """The application; its requests may come by any listener."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.router.add_route("*", "/{path:.*}", _guarded(context))
+    app.router.add_route("*", "/{path:.*}", Faults(context.store).guard(_guarded(context)))
     return app
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from lab.api import faults
 from lab.api.caller import Caller
 from lab.api.discovery import KUBEVIRT_VERSION
 from lab.api.errors import Object
 from lab.api.resources import Place, Resources, now
-from lab.kinds import KUBEVIRT, NAMESPACE, SERVICE
+from lab.config import FABRIC_ADDRESS
+from lab.kinds import KUBEVIRT, NAMESPACE, POD, SERVICE
 
 NAMESPACES = ("default", "kube-system", "kube-node-lease", "kube-public", "kubevirt", "monitoring")
 MIGRATION_DEFAULTS: Object = {
@@ -19,7 +21,7 @@ _SYSTEM = Caller("system:apiserver", allowed=True, component=True)
 
 
 def populate(resources: Resources) -> None:
-    """Create the namespaces, the kubernetes Service and a deployed KubeVirt."""
+    """Create the namespaces, the kubernetes Service, the server's own pod and a deployed KubeVirt."""
     for name in NAMESPACES:
         resources.create(Place(NAMESPACE, ""), {"metadata": {"name": name}}, _SYSTEM)
     resources.create(Place(SERVICE, "default"), {
@@ -29,6 +31,7 @@ def populate(resources: Resources) -> None:
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
         },
     }, _SYSTEM)
+    _show_server(resources)
     place = Place(KUBEVIRT, "kubevirt")
     resources.create(place, {
         "metadata": {"name": "kubevirt"},
@@ -38,6 +41,12 @@ def populate(resources: Resources) -> None:
         },
     }, _SYSTEM)
     resources.update(Place(KUBEVIRT, "kubevirt", "kubevirt", "status"), _deployed, _SYSTEM)
+
+
+def _show_server(resources: Resources) -> None:
+    resources.create(Place(POD, faults.NAMESPACE), faults.mirror_pod(), _SYSTEM)
+    place = Place(POD, faults.NAMESPACE, faults.POD_NAME, "status")
+    resources.update(place, lambda body: faults.mirror_status(body, FABRIC_ADDRESS, now()), _SYSTEM)
 
 
 def _deployed(body: Object) -> Object:

@@ -87,6 +87,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "KubeVirt": (NAME, CUSTOM_AGE, Column("Phase", path("status.phase", None))),
     "MigrationPolicy": (NAME, CUSTOM_AGE),
+    "NodeHealthCheck": (NAME, CUSTOM_AGE),
+    "FenceAgentsRemediation": (NAME, CUSTOM_AGE),
+    "FenceAgentsRemediationTemplate": (NAME, CUSTOM_AGE),
+    "NetworkChaos": (
+        NAME, Column("Action", path("spec.action", None)), Column("Duration", path("spec.duration", None)),
+    ),
+    "HTTPChaos": (NAME, Column("Duration", path("spec.duration", None))),
 }
 
 

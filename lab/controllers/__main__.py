@@ -15,16 +15,19 @@ from lab.client import Client
 from lab.config import LabConfig
 from lab.controllers import (
     balancer,
+    chaos,
     disruption,
     endpoints,
     evacuation,
     eviction,
     expiry,
     garbage,
+    health_check,
     kubevirt,
     migration,
     namespaces,
     nodes,
+    remediation,
     scheduler,
     services,
     vm,
@@ -36,17 +39,19 @@ from lab.machinery.cluster import Cluster
 from lab.monitoring import discovery
 from lab.monitoring.server import serve
 from lab.monitoring.transitions import Transitions
+from lab.redfish.client import FenceAgent
 
 USER_AGENT = "lab-controllers"
 
 
-def controllers(config: LabConfig) -> list[Controller]:
+def controllers(config: LabConfig, fence_agent: FenceAgent) -> list[Controller]:
     """Every controller of a lab."""
     return [
         scheduler.CONTROLLER, volumes.CLAIMS, volumes.VOLUMES, vm.CONTROLLER, vmi.CONTROLLER, migration.CONTROLLER,
-        evacuation.CONTROLLER, nodes.controller(), eviction.CONTROLLER, services.CONTROLLER, endpoints.CONTROLLER,
+        evacuation.CONTROLLER, nodes.controller(config.node_grace_seconds), eviction.CONTROLLER, services.CONTROLLER,
+        endpoints.CONTROLLER, health_check.CONTROLLER, remediation.controller(fence_agent),
         balancer.controller(config.namespace("lb")), disruption.CONTROLLER, garbage.CONTROLLER, namespaces.CONTROLLER,
-        expiry.CONTROLLER, kubevirt.CONTROLLER,
+        expiry.CONTROLLER, kubevirt.CONTROLLER, *chaos.controllers(config),
     ]
 
 
@@ -63,9 +68,10 @@ async def amain(config: LabConfig) -> None:
     async def metrics(cluster: Cluster) -> None:
         await serve(cluster, registry)
 
-    every = [*controllers(config), discovery.controller(config), *Transitions(registry).controllers()]
     token = config.token_file.read_text().strip()
-    async with Client(config.server_url, config.ca_file, token, USER_AGENT) as client:
+    async with Client(config.server_url, config.ca_file, token, USER_AGENT) as client, FenceAgent(config) as agent:
+        own = controllers(config, agent)
+        every = [*own, discovery.controller(config), *Transitions(registry).controllers()]
         work = asyncio.create_task(run(config, client, every, metrics))
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ from lab.kinds import NODE, POD
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     age,
+    annotations_of,
     condition_true,
     deleting,
     dig,
@@ -29,6 +30,9 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 DEFAULT_TOLERATION_SECONDS = 300.0
 """Tolerated for not-ready and unreachable when the pod itself says nothing, as the default admission sets it."""
 
+MIRROR = "kubernetes.io/config.mirror"
+"""Marks the image of a static pod, which only its kubelet can end; the API server's is on a node that is no object."""
+
 ORPHAN_SECONDS = 40.0
 """How long a pod may refer to a node that does not exist (quarantine of the pod garbage collector)."""
 
@@ -36,7 +40,7 @@ ORPHAN_SECONDS = 40.0
 async def reconcile(cluster: Cluster, where: str) -> float | None:
     """Evict the pod when a taint's time is over, remove it by force when its node cannot; seconds to look again."""
     pod = cluster.get(POD, where)
-    if pod is None:
+    if pod is None or MIRROR in annotations_of(pod):
         return None
     if not node_name(pod):
         if deleting(pod):
@@ -102,11 +106,12 @@ async def _evict(cluster: Cluster, pod: Object) -> None:
 
 
 async def _remove(cluster: Cluster, pod: Object) -> None:
-    """Take a pod away whose node will never say that it ended."""
+    """Take a pod away whose node will never say that it ended; a real collector looks every 20 s, this one at once."""
     if not final(pod):
         wished = copy.deepcopy(pod)
         wished.setdefault("status", {})["phase"] = "Failed"
-        set_condition(wished, "DisruptionTarget", "True", "DeletionByPodGC", "PodGC: node is gone or out of service")
+        if not deleting(pod):
+            set_condition(wished, "DisruptionTarget", "True", "DeletionByPodGC", "PodGC: node no longer exists")
         pod = await cluster.update(POD, pod, wished)
     await cluster.delete(POD, pod, grace_seconds=0)
 

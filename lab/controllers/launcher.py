@@ -22,11 +22,15 @@ EMPTY_DIRS = (
     "private", "public", "sockets", "virt-bin-share-dir", "libvirt-runtime", "ephemeral-disks", "hotplug-disks",
 )
 _UNREACHABLE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-_TOLERATION_SECONDS = 300
+TOLERATION_SECONDS = 300.0
+"""What the DefaultTolerationSeconds admission gives to pods that say nothing."""
 _SKIPPED_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 
 
-def launcher_pod(vmi: Object, address: str, mac: str, migration: Object | None = None) -> Object:
+def launcher_pod(
+    vmi: Object, address: str, mac: str, migration: Object | None = None, *,
+    toleration_seconds: float = TOLERATION_SECONDS,
+) -> Object:
     """The pod for a VMI; with a migration, its target: never on a node that has a pod of this VMI already."""
     marks = {
         **{key: value for key, value in annotations_of(vmi).items() if key not in _SKIPPED_ANNOTATIONS},
@@ -46,7 +50,9 @@ def launcher_pod(vmi: Object, address: str, mac: str, migration: Object | None =
         "generateName": f"virt-launcher-{name(vmi)}-", "namespace": namespace(vmi), "labels": tags,
         "annotations": marks, "ownerReferences": [owner_reference(vmi, VIRTUAL_MACHINE_INSTANCE)],
     }
-    return {"metadata": meta, "spec": _spec(vmi, migration)}
+    spec = _spec(vmi, migration)
+    spec["tolerations"] = _tolerations(vmi["spec"].get("tolerations") or [], toleration_seconds)
+    return {"metadata": meta, "spec": spec}
 
 
 def _spec(vmi: Object, migration: Object | None) -> Object:
@@ -59,7 +65,6 @@ def _spec(vmi: Object, migration: Object | None) -> Object:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False, "schedulerName": template.get("schedulerName") or "default-scheduler",
         "nodeSelector": {kubevirt.SCHEDULABLE: "true", **added, **(template.get("nodeSelector") or {})},
-        "tolerations": _tolerations(template.get("tolerations") or []),
         "readinessGates": [{"conditionType": kubevirt.UNPAUSED}],
         "volumes": _volumes(template.get("volumes") or []),
         "containers": [{
@@ -101,10 +106,10 @@ def requests(vmi: Object) -> dict[str, str]:
     return {"cpu": str(cpu), "memory": mebibytes(memory + OVERHEAD_BYTES)}
 
 
-def _tolerations(given: list[Object]) -> list[Object]:
+def _tolerations(given: list[Object], seconds: float) -> list[Object]:
     covered = {entry.get("key") for entry in given if entry.get("effect") in (None, "", "NoExecute")}
     defaults: list[Object] = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS}
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": round(seconds)}
         for key in _UNREACHABLE if key not in covered
     ]
     return [*given, *defaults]

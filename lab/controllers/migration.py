@@ -110,7 +110,8 @@ async def _pending(attempt: Attempt) -> float | None:
 async def _create_target(attempt: Attempt, source: Object) -> Object | None:
     given = annotations_of(source)
     body = launcher_pod(
-        attempt.vmi, given.get(IP_ANNOTATION, ""), given.get(MAC_ANNOTATION, ""), migration=attempt.wished
+        attempt.vmi, given.get(IP_ANNOTATION, ""), given.get(MAC_ANNOTATION, ""), migration=attempt.wished,
+        toleration_seconds=attempt.cluster.config.toleration_seconds,
     )
     try:
         pod = await attempt.cluster.create(POD, body)

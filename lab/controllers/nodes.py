@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from lab.client import Object
+from lab.client import NotFoundError, Object
 from lab.controllers import kubevirt
 from lab.controllers.runtime import Controller, itself
 from lab.kinds import LEASE, NODE, POD, VIRTUAL_MACHINE_INSTANCE
@@ -28,9 +30,11 @@ from lab.machinery.objects import (
     stamp,
 )
 
-GRACE_SECONDS = 40.0
-"""node-monitor-grace-period: how long a node may be silent (Kubernetes up to 1.31; later 50 s)."""
+LOOKS_IN_GRACE = 10
+LONGEST_LOOK_SECONDS = 5.0
+"""node-monitor-period: a lost node is noticed that much later than its grace is over, at most."""
 
+LOOK_TIMEOUT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 300.0
 """How old KubeVirt's own heartbeat may be before its node is marked unresponsive."""
 
@@ -43,59 +47,77 @@ _OWN_TAINTS = (NOT_READY, UNREACHABLE, UNSCHEDULABLE)
 _CONDITIONS = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
 
 
+@dataclass(slots=True)
+class _Heard:
+    token: str
+    changed: float
+    looked: float
+
+
 class Heartbeats:
     """When each node was last seen to renew its lease, by this process's own clock."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[str, float]] = {}
+    def __init__(self, blind_seconds: float) -> None:
+        self._blind = blind_seconds
+        self._heard: dict[str, _Heard] = {}
 
     def silence(self, node: str, token: str) -> float:
-        """Seconds since the token last changed; 0 for one never seen, so a restart of this process blames no node."""
-        known = self._seen.get(node)
+        """Seconds since the token last changed; 0 for one never seen, so a restart of this process blames no node.
+
+        Who has not looked for long has not heard the silence: after a stop of this process, or while the API did not
+        answer, the node gets its whole grace again, as from a controller manager that has lost its leadership.
+        """
         moment = time.monotonic()
-        if known is None or known[0] != token:
-            self._seen[node] = (token, moment)
+        known = self._heard.get(node)
+        if known is None or known.token != token or moment - known.looked > self._blind:
+            self._heard[node] = _Heard(token, moment, moment)
             return 0.0
-        return moment - known[1]
+        known.looked = moment
+        return moment - known.changed
 
 
 class NodeLifecycle:
     """Reconciles nodes; keeps the heartbeats it has seen."""
 
-    def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
+    def __init__(self, grace_seconds: float) -> None:
         self._grace = grace_seconds
-        self._heartbeats = Heartbeats()
+        self._look = min(grace_seconds / LOOKS_IN_GRACE, LONGEST_LOOK_SECONDS)
+        self._heartbeats = Heartbeats(max(grace_seconds / 2, 2 * self._look))
 
     async def reconcile(self, cluster: Cluster, where: str) -> float | None:
-        """Judge one node by its heartbeats; seconds until its silence would count."""
+        """Judge one node by its heartbeats; seconds until the next look."""
         node = cluster.get(NODE, where)
         if node is None:
             return None
-        silence = self._heartbeats.silence(where, _token(cluster, node))
+        if self._heartbeats.silence(where, await _token(cluster, node)) >= self._grace:
+            node = await _mark_unknown(cluster, node)
+        if not condition_true(node, "Ready"):
+            await _unready_pods(cluster, node)
         wished = copy.deepcopy(node)
-        lost = silence >= self._grace
-        if lost:
-            _mark_unknown(cluster, node, wished)
         _taint(wished)
         await cluster.update(NODE, node, wished)
-        if not condition_true(wished, "Ready"):
-            await _unready_pods(cluster, wished)
-        left = await check_virt_handler(cluster, where)
-        return min(left, 5.0 if lost else max(self._grace - silence, 0.1))
+        return min(await check_virt_handler(cluster, where), self._look)
 
 
-def _token(cluster: Cluster, node: Object) -> str:
-    lease = cluster.get(LEASE, f"{LEASE_NAMESPACE}/{name(node)}")
+async def _token(cluster: Cluster, node: Object) -> str:
+    """What a living node changes again and again, asked of the API itself: a cache may lag behind the node."""
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_SECONDS):
+            lease = await cluster.client.get(LEASE, name(node), LEASE_NAMESPACE)
+    except NotFoundError:
+        lease = {}
     ready = condition(node, "Ready") or {}
     return str(dig(lease, "spec", "renewTime") or ready.get("lastHeartbeatTime"))
 
 
-def _mark_unknown(cluster: Cluster, node: Object, wished: Object) -> None:
+async def _mark_unknown(cluster: Cluster, node: Object) -> Object:
     was_ready = condition_true(node, "Ready")
+    wished = copy.deepcopy(node)
     for type_ in _CONDITIONS:
         set_condition(wished, type_, "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
     if was_ready:
         cluster.event(NODE, node, "Normal", "NodeNotReady", f"Node {name(node)} status is now: NodeNotReady", COMPONENT)
+    return await cluster.update(NODE, node, wished)
 
 
 def _taint(node: Object) -> None:
@@ -164,19 +186,12 @@ async def _fail_orphans(cluster: Cluster, node: str) -> None:
         cluster.event(VIRTUAL_MACHINE_INSTANCE, vmi, "Normal", "NodeUnresponsive", message, COMPONENT)
 
 
-def _node_of_lease(_: Cluster, lease: Object) -> Iterable[str]:
-    return [name(lease)] if lease["metadata"].get("namespace") == LEASE_NAMESPACE else []
-
-
 def _node_of_pod(cluster: Cluster, pod: Object) -> Iterable[str]:
     """A pod that shows itself ready concerns its node only while that is not."""
     node = cluster.get(NODE, node_name(pod)) if node_name(pod) and condition_true(pod, "Ready") else None
     return [name(node)] if node is not None and not condition_true(node, "Ready") else []
 
 
-def controller(grace_seconds: float = GRACE_SECONDS) -> Controller:
-    """The node lifecycle controller with its own memory of heartbeats."""
-    return Controller(
-        "nodes", NodeLifecycle(grace_seconds).reconcile,
-        ((NODE, itself), (LEASE, _node_of_lease), (POD, _node_of_pod)),
-    )
+def controller(grace_seconds: float) -> Controller:
+    """The node lifecycle controller with its own memory of heartbeats; a node may be silent for `grace_seconds`."""
+    return Controller("nodes", NodeLifecycle(grace_seconds).reconcile, ((NODE, itself), (POD, _node_of_pod)))

@@ -90,7 +90,8 @@ async def _create_pod(cluster: Cluster, vmi: Object) -> Object | None:
         return None
     try:
         address = _address(cluster, vmi)
-        pod = await cluster.create(POD, launcher_pod(vmi, address, addresses.mac(vmi)))
+        seconds = cluster.config.toleration_seconds
+        pod = await cluster.create(POD, launcher_pod(vmi, address, addresses.mac(vmi), toleration_seconds=seconds))
     except (addresses.AddressError, ApiError) as error:
         message = f"Error creating pod: {error}"
         if set_condition(vmi, "Synchronized", "False", "FailedCreate", message):

@@ -30,7 +30,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def problems(config: LabConfig) -> list[str]:
     """Everything that is in the way of this lab on this machine, a sentence with a remedy each."""
-    found = [_root(), _python(), _tools(), _tun(), _port(config), _run_directory(config)]
+    found = [_root(), _python(), _tools(), _tun(), *_ports(config), _run_directory(config)]
     found += [_space(path) for path in {existing_parent(config.state), existing_parent(config.cache)}]
     return [text for text in found if text]
 
@@ -72,17 +72,21 @@ def _tun() -> str:
     return "/dev/net/tun is missing, so guests get no network: load the kernel module tun."
 
 
-def _port(config: LabConfig) -> str:
+def _ports(config: LabConfig) -> list[str]:
     """A port held by a lab of the same name is no problem: that lab is healthy, or it is cleaned up."""
     if processes.marked(config.name):
-        return ""
+        return []
+    return [_port(config.api_port), _port(config.redfish_port)]
+
+
+def _port(port: int) -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", config.api_port))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
             reason = error.strerror
-            return f"Port {config.api_port} of 127.0.0.1 cannot be used ({reason}): choose another with --api-port."
+            return f"Port {port} of 127.0.0.1 cannot be used ({reason}): choose another with --api-port."
     return ""
 
 

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +17,7 @@ from lab.agent.network import DHCP_PID_FILE
 from lab.client import ApiError, Client
 from lab.config import PROMETHEUS_PORT, LabConfig
 from lab.kinds import NODE
-from lab.lifecycle import checks
+from lab.lifecycle import checks, power
 from lab.lifecycle.errors import LifecycleError
 from lab.machinery.objects import condition_true
 from lab.monitoring import prometheus
@@ -28,9 +28,11 @@ POLL_SECONDS = 0.02
 PROMETHEUS_PATH = f"/api/v1/namespaces/monitoring/services/prometheus:{PROMETHEUS_PORT}/proxy/-/ready"
 
 
-def start(config: LabConfig, name: str, argv: Sequence[str], role: str | None = None) -> int:
+def start(
+    config: LabConfig, name: str, argv: Sequence[str], role: str | None = None, marks: Mapping[str, str] | None = None
+) -> int:
     """Start one process, in the namespace of a role if one is given; returns its pid."""
-    extra = {"PYTHONPATH": str(Path(lab.__file__).parent.parent), "PATH": checks.search_path()}
+    extra = {"PYTHONPATH": str(Path(lab.__file__).parent.parent), "PATH": checks.search_path(), **(marks or {})}
     netns = config.namespace(role) if role else None
     return processes.spawn(argv, config.name, config.logs(name), netns=netns, extra=extra).pid
 
@@ -63,14 +65,20 @@ def start_prometheus(config: LabConfig) -> int:
 
 
 def start_agent(config: LabConfig, node: str) -> int:
-    return start(config, f"agent-{node}", [*_module("lab.agent", config), "--node", node], node)
+    argv = [*_module("lab.agent", config), "--node", node]
+    return start(config, f"agent-{node}", argv, node, {processes.NODE_MARK: node})
+
+
+def start_redfish(config: LabConfig) -> int:
+    return start(config, "redfish", _module("lab.redfish", config))
 
 
 def missing(config: LabConfig) -> list[str]:
-    """The lab's long-running processes that are not there, by name; guests are not among them."""
+    """The lab's long-running processes that are not there, by name; guests, and nodes without power, do not count."""
     expected = {
         "API server": "lab.api", "controllers": "lab.controllers", "dnsmasq": "dnsmasq", "Prometheus": "prometheus",
-        **{f"agent of {node}": f"--node {node}" for node in config.nodes},
+        "Redfish service": "lab.redfish",
+        **{f"agent of {node}": f"--node {node}" for node in config.nodes if power.is_on(config, node)},
     }
     commands = [f"{text} " for pid in processes.marked(config.name) if (text := _command(pid))]
     return [name for name, mark in expected.items() if not any(f"{mark} " in command for command in commands)]
@@ -107,19 +115,24 @@ async def prometheus_ready(config: LabConfig) -> bool:
     return await _answers_200(config, PROMETHEUS_PATH)
 
 
+async def redfish_ready(config: LabConfig) -> bool:
+    """Whether the nodes' management controller answers at its root, which needs no session."""
+    return await _answers_200(config, "/redfish/v1/", config.redfish_url)
+
+
 async def ready_nodes(client: Client) -> list[str]:
     """The names of the nodes that report Ready."""
     nodes, _ = await client.list(NODE)
     return sorted(node["metadata"]["name"] for node in nodes if condition_true(node, "Ready"))
 
 
-async def _answers_200(config: LabConfig, path: str) -> bool:
+async def _answers_200(config: LabConfig, path: str, server: str = "") -> bool:
     context = ssl.create_default_context(cafile=str(config.ca_file))
     headers = {"Authorization": f"Bearer {config.token_file.read_text().strip()}"}
     timeout = aiohttp.ClientTimeout(total=2)
     async with (
         aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-        session.get(config.server_url + path, ssl=context) as answer,
+        session.get((server or config.server_url) + path, ssl=context) as answer,
     ):
         return answer.status == 200
 

@@ -14,10 +14,10 @@ import aiohttp
 from lab import image, pki, processes, storage
 from lab.agent import volumes
 from lab.client import ApiError, Client
-from lab.config import CLIENT_ADDRESS, PROMETHEUS_PORT, LabConfig
+from lab.config import CLIENT_ADDRESS, PROMETHEUS_PORT, REDFISH_USER, LabConfig
 from lab.image import GuestImage, ImageError
 from lab.kinds import STORAGE_CLASS
-from lab.lifecycle import acceleration, checks, daemons, leftovers, lock
+from lab.lifecycle import acceleration, checks, daemons, health_check, leftovers, lock
 from lab.lifecycle.errors import LifecycleError, RequirementsError
 from lab.lifecycle.interruption import Interruptions
 from lab.monitoring import prometheus
@@ -93,6 +93,14 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
         "storage_classes": {"shared": storage.SHARED_CLASS, "local": storage.LOCAL_CLASS},
         "emulated": config.accelerator != "kvm",
         "vm_memory": VM_MEMORY,
+        "power": {
+            "driver": "redfish", "url": config.redfish_url, "user": REDFISH_USER,
+            "password_file": str(config.redfish_password_file), "ca_file": str(config.ca_file),
+        },
+        "timers": {
+            "node_grace_seconds": config.node_grace_seconds, "toleration_seconds": config.toleration_seconds,
+            "unhealthy_seconds": config.unhealthy_seconds,
+        },
     }
 
 
@@ -109,10 +117,8 @@ def _guest_image(config: LabConfig, progress: Progress) -> GuestImage:
 
 
 async def _healthy(config: LabConfig) -> bool:
-    if not await daemons.api_healthy(config) or not await daemons.prometheus_ready(config):
-        return False
-    async with _client(config) as client:
-        return await daemons.ready_nodes(client) == sorted(config.nodes)
+    """Nodes are not asked: one may be without power, cut off, or just booting, because somebody tests exactly that."""
+    return await daemons.api_healthy(config) and await daemons.prometheus_ready(config)
 
 
 def _client(config: LabConfig) -> Client:
@@ -136,7 +142,7 @@ async def _start_processes(config: LabConfig, progress: Progress) -> None:
     progress("processes")
     pids = [daemons.start_dhcp(config), daemons.start_api(config), daemons.start_controllers(config)]
     pids += [daemons.start_agent(config, node) for node in config.nodes]
-    pids.append(daemons.start_prometheus(config))
+    pids += [daemons.start_prometheus(config), daemons.start_redfish(config)]
     await daemons.wait_for("API server", lambda: daemons.api_healthy(config), pids[1:2], config.logs("api"))
     async with _client(config) as client:
         await _create_objects(config, client)
@@ -146,6 +152,7 @@ async def _start_processes(config: LabConfig, progress: Progress) -> None:
             return await daemons.ready_nodes(client) == sorted(config.nodes)
 
         await daemons.wait_for("nodes", nodes_ready, pids, config.state / "logs")
+        await daemons.wait_for("Redfish", lambda: daemons.redfish_ready(config), pids, config.logs("redfish"))
         progress("Prometheus")
         await daemons.wait_for(
             "Prometheus", lambda: daemons.prometheus_ready(config), pids, config.logs("prometheus")
@@ -154,7 +161,7 @@ async def _start_processes(config: LabConfig, progress: Progress) -> None:
 
 async def _create_objects(config: LabConfig, client: Client) -> None:
     classes = [(STORAGE_CLASS, body) for body in storage.storage_classes()]
-    for kind, body in [*classes, *prometheus.monitoring_objects(config)]:
+    for kind, body in [*classes, *health_check.objects(config), *prometheus.monitoring_objects(config)]:
         await client.create(kind, body)
 
 

@@ -11,7 +11,7 @@ from lab.client import Object
 from lab.kinds import Kind
 
 FINAL_PHASES = ("Succeeded", "Failed")
-_WITHOUT_PROBE_TIME = ("Node", "PodDisruptionBudget")
+_WITHOUT_PROBE_TIME = ("Node", "PodDisruptionBudget", "NodeHealthCheck", "FenceAgentsRemediation")
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from drainproof.record import Outcome, Samples
 from drainproof.streams import AWAY, CLIENT, CONTROL, OUTSIDE, Stream
 from reports.checks.outages import expected, kinds
-from reports.evidence import Evidence
+from reports.evidence import UNPLANNED, Evidence
 from reports.series import INTERVAL_SECONDS, Series, holes, series
 from reports.spans import Span
 from reports.streams import CLINIC, kind_of, longest, timed_streams
@@ -15,6 +15,7 @@ from reports.verdict import Claim, Facts, Part, Verdict, sum_up
 
 ID = "prometheus.load"
 TITLE = "Prometheus saw no error counter move, and the exported longest gaps agree with the samples"
+TITLE_OF_FAULTS = "Prometheus counted every success and error of the samples, and the exported longest gaps agree"
 MISSING_SHARE = 0.2
 """More missing scrapes than this share, and Prometheus is no second witness."""
 EDGE_SECONDS = 5.0
@@ -35,10 +36,12 @@ def check(evidence: Evidence) -> Claim:
     parts += [*_gaps(evidence), *_voids(evidence)]
     differences = [part.measured for part in parts if part.measured is not None]
     good = f"no error counter moved; {len(differences)} exported longest gaps agree with the samples"
+    if evidence.kind == UNPLANNED:
+        good = f"all errors were counted; {len(differences)} exported longest gaps agree with the samples"
     summary = sum_up(parts, lambda _: good, evidence.window.incomplete)
     return Claim(
         id=ID,
-        title=TITLE,
+        title=title(evidence),
         verdict=summary.verdict,
         measured=max(differences, default=None),
         limit=evidence.limits.gap_agreement_seconds,
@@ -50,6 +53,11 @@ def check(evidence: Evidence) -> Claim:
         hint="Check that Prometheus ran and reached the exporters." if summary.verdict is Verdict.UNKNOWN else "",
         parts=summary.parts,
     )
+
+
+def title(evidence: Evidence) -> str:
+    """Where faults take machines away errors are expected: then they have to be counted, not to be none."""
+    return TITLE_OF_FAULTS if evidence.kind == UNPLANNED else TITLE
 
 
 def _instance(one: Series) -> str:
@@ -102,7 +110,7 @@ def _counter(evidence: Evidence, stream: str, found: list[Series]) -> Part:
     if not good:
         return Part(object=name, verdict=Verdict.UNKNOWN, reason="no counter of successes")
     started = min(int(one.times[0]) for one in good if len(one))
-    for one in bad if kind_of(stream) not in watched else ():
+    for one in bad if kind_of(stream) not in watched and evidence.kind != UNPLANNED else ():
         if rise := _rise(one, window, started):
             moment, count = evidence.at(rise[0]), rise[1]
             reason = f"{count:.0f} operations counted as {_outcome(one)}, first seen at {moment}"
@@ -112,9 +120,10 @@ def _counter(evidence: Evidence, stream: str, found: list[Series]) -> Part:
     risen = sum(float(np.ptp(one.values)) for one in (one.around(window) for one in good) if len(one))
     if risen <= 0 and stream in _all_timed(evidence):
         return Part(object=name, verdict=Verdict.UNKNOWN, reason="the counter of successes did not move")
-    if trouble := _miscounted(evidence, stream, good):
+    if trouble := _miscounted(evidence, stream, good) or _errors_miscounted(evidence, stream, bad):
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=trouble)
-    reason = f"{risen:.0f} more successes" + ("" if kind_of(stream) in watched else ", no error")
+    told = "errors as sampled" if evidence.kind == UNPLANNED else "no error"
+    reason = f"{risen:.0f} more successes" + ("" if kind_of(stream) in watched else f", {told}")
     return Part(object=name, verdict=Verdict.PASS, reason=reason)
 
 
@@ -137,6 +146,22 @@ def _miscounted(evidence: Evidence, stream: str, good: list[Series]) -> str:
     if abs(counted - sampled) <= max(COUNT_SLACK, COUNT_SHARE * sampled):
         return ""
     return f"{counted:.0f} successes were counted from {evidence.at(first)} to {evidence.at(last)}, {sampled} sampled"
+
+
+def _errors_miscounted(evidence: Evidence, stream: str, bad: list[Series]) -> str:
+    """How the counted errors of a run with faults contradict the sampled ones, or empty."""
+    samples = evidence.samples.get(stream)
+    if evidence.kind != UNPLANNED or samples is None or kind_of(stream) in (*kinds(), CONTROL):
+        return ""
+    window = evidence.window.span
+    seen = [scraped for one in bad if len(scraped := one.around(window))]
+    counted = sum(float(one.values[-1] - (0 if one.times[0] >= window.begin else one.values[0])) for one in seen)
+    last = max((int(one.times[-1]) for one in seen), default=window.end)
+    ended = (samples.end_ns > window.begin) & (samples.end_ns <= last)
+    sampled = int((ended & (samples.outcome != Outcome.OK)).sum())
+    if abs(counted - sampled) <= max(COUNT_SLACK, COUNT_SHARE * sampled):
+        return ""
+    return f"{counted:.0f} errors were counted until {evidence.at(last)}, {sampled} sampled"
 
 
 def _outcome(one: Series) -> str:
@@ -206,7 +231,7 @@ def _gap(evidence: Evidence, stream: str, exported: Series | None, samples: Samp
     agrees = difference <= evidence.limits.gap_agreement_seconds
     return Part(
         object=name,
-        verdict=Verdict.PASS if agrees else Verdict.FAIL,
+        verdict=Verdict.PASS if agrees else Verdict.UNKNOWN if evidence.kind == UNPLANNED else Verdict.FAIL,
         measured=difference,
         at=moment,
         reason=f"exported {value:.3f} s at {moment}, sampled {_between(low, high)} s",

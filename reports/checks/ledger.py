@@ -158,11 +158,14 @@ def _member(written: _Written, member: str, ledger: _Table | None) -> Part:
         reasons.append(f"{len(missing)} acknowledged writes are missing: {_named(missing)}")
     if len(unwanted):
         reasons.append(f"{len(unwanted)} writes are there that clients were told had failed: {_named(unwanted)}")
+    keys, counts = np.unique(ledger.keys, return_counts=True)
+    if len(twice := keys[counts > 1]):
+        reasons.append(f"{len(twice)} writes were applied twice: {_named(twice)}")
     present = len(np.intersect1d(written.indeterminate, ledger.keys))
     return Part(
         object=name,
         verdict=Verdict.FAIL if reasons else Verdict.PASS,
-        measured=len(missing) + len(unwanted),
+        measured=len(missing) + len(unwanted) + len(twice),
         reason="; ".join(reasons) or f"all {len(written.acknowledged)} acknowledged writes are there",
         facts={"rows": len(ledger.keys), "open_writes_present": present, "open_writes": len(written.indeterminate)},
     )

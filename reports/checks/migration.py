@@ -22,11 +22,12 @@ def check(evidence: Evidence) -> Claim:
     """Judge each VM's identity, each migration and each drain's own proof."""
     moved = migrations(evidence)
     parts = [_identity(evidence, vm, moved) for vm in evidence.vms]
-    parts += [_migration(evidence, migration) for migration in moved]
-    parts += [_proof(evidence, drain) for drain in evidence.drains]
+    parts += [_migration(evidence, one) for one in moved if not _of_fault(evidence, one)]
+    parts += [proof(evidence, drain) for drain in evidence.drains]
     live = [migration for migration in moved if migration.phase == "Succeeded"]
     expected = _expected(evidence)
-    good = f"{len(live)} live migrations over {len(evidence.drains)} drains; no virtual machine restarted"
+    faults = f" and {len(evidence.faults)} faults" if evidence.faults else ""
+    good = f"{len(live)} live migrations over {len(evidence.drains)} drains{faults}; no virtual machine restarted"
     summary = sum_up(parts, lambda _: good, evidence.window.incomplete)
     return Claim(
         id=ID,
@@ -47,8 +48,19 @@ def check(evidence: Evidence) -> Claim:
 def _expected(evidence: Evidence) -> list[str]:
     """The VMs that had to move: those on drained nodes, or every one when the profile drains under each."""
     drained = {name for drain in evidence.drains for name in drain.vms}
-    everyone = not evidence.run.settings.get("drains")
+    for fault in evidence.faults:
+        drained |= {vm for vm, phase in fault.expects.moved.items() if phase == "Succeeded"}
+    everyone = not evidence.run.settings.get("drains") and not evidence.faults
     return [vm.name for vm in evidence.vms if everyone or vm.name in drained]
+
+
+def _of_fault(evidence: Evidence, migration: Migration) -> bool:
+    """Whether a fault made the migration and said how it has to end: that is judged by what it said."""
+    return any(
+        migration.vm in fault.expects.moved
+        and Span(fault.span.begin, evidence.settled(fault)).overlaps(migration.span.widened(0.001))
+        for fault in evidence.faults
+    )
 
 
 def _identity(evidence: Evidence, vm: Vm, moved: tuple[Migration, ...]) -> Part:
@@ -61,7 +73,7 @@ def _identity(evidence: Evidence, vm: Vm, moved: tuple[Migration, ...]) -> Part:
         return Part(object=vm.name, verdict=Verdict.UNKNOWN, reason=missing)
     live = [migration for migration in moved if migration.vm == vm.name and migration.phase == "Succeeded"]
     if not live and vm.name in _expected(evidence):
-        drained = any(vm.name in drain.vms for drain in evidence.drains)
+        drained = bool(evidence.faults) or any(vm.name in drain.vms for drain in evidence.drains)
         reason = "no migration of it succeeded" if drained else "the node under it was never drained"
         return Part(object=vm.name, verdict=Verdict.UNKNOWN, measured=0, reason=reason)
     readings = len(_readings(evidence, vm))
@@ -102,16 +114,20 @@ def _restarted(evidence: Evidence, vm: Vm) -> Part | None:
 
 
 def _identity_missing(evidence: Evidence, vm: Vm) -> str:
-    if not evidence.drains:
+    drains = [(one.span, one.phase) for one in evidence.drains]
+    faults = [(one.span, one.phase) for one in evidence.faults]
+    done = sorted(drains + faults)
+    if not done:
         return "no node was drained"
+    word = "fault" if faults else "drain"
     times = [time for time, _ in _boots(evidence, vm)]
-    if not any(time < evidence.drains[0].span.begin for time in times):
-        return "the guest's boot id was not read before the first drain"
-    if not any(time > evidence.drains[-1].span.end for time in times):
-        return "the guest's boot id was not read after the last drain"
-    for drain, following in pairwise(evidence.drains):
-        if not any(drain.span.end < time < following.span.begin for time in times):
-            return f"the guest's boot id was not read between {drain.phase} and {following.phase}"
+    if not any(time < done[0][0].begin for time in times):
+        return f"the guest's boot id was not read before the first {word}"
+    if not any(time > max(span.end for span, _ in done) for time in times):
+        return f"the guest's boot id was not read after the last {word}"
+    for (span, phase), (following, its_phase) in pairwise(done):
+        if span.end < following.begin and not any(span.end < time < following.begin for time in times):
+            return f"the guest's boot id was not read between {phase} and {its_phase}"
     if not any(
         event.data.get("uid") == vm.uid and event.t_ns <= evidence.window.span.end
         for event in evidence.of_kind("watch", "vmi", f"{evidence.namespace}/{vm.name}")
@@ -164,7 +180,7 @@ def _outcome(migration: Migration, way: str) -> tuple[Verdict, str]:
     return Verdict.PASS, f"{way} in {migration.span.seconds:.1f} s, pre-copy"
 
 
-def _proof(evidence: Evidence, drain: Drain) -> Part:
+def proof(evidence: Evidence, drain: Drain) -> Part:
     """A drain counts only when it proved that it happened and that it healed."""
     name = f"{drain.phase} of {drain.node or 'an unnamed node'}"
     span = Span(drain.span.begin, _proof_until(evidence, drain))
@@ -172,10 +188,10 @@ def _proof(evidence: Evidence, drain: Drain) -> Part:
     if not proofs:
         reason = f"the drain ended without proof{': ' + drain.error if drain.error else ''}"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason)
-    proof = proofs[-1].data
-    lacking = [fact for fact in ("happened", "healed") if proof.get(fact) is not True]
+    seen = proofs[-1].data
+    lacking = [fact for fact in ("happened", "healed") if seen.get(fact) is not True]
     if lacking or drain.error:
-        why = "; ".join(dict.fromkeys(str(told) for told in [*(proof.get("reasons") or ()), drain.error] if told))
+        why = "; ".join(dict.fromkeys(str(told) for told in [*(seen.get("reasons") or ()), drain.error] if told))
         told = f"not proved that the drain {' and '.join(lacking)}" if lacking else "the drain reported an error"
         reason = f"{told}: {why or 'no reason given'}"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=evidence.at(proofs[-1].t_ns))

@@ -129,7 +129,7 @@ def _verdict(evidence: Evidence, reading: Reading, limit: float) -> tuple[Verdic
     finding, seconds = reading.finding, evidence.window.span.seconds
     longest = max(finding.outages, key=lambda outage: outage.lo_ns, default=None)
     if longest is not None and longest.lo_ns > limit * 1e9:
-        return Verdict.FAIL, f"down for {_interval(longest)} from {evidence.at(longest.begin_hi)} on"
+        return Verdict.FAIL, f"down for {interval(longest)} from {evidence.at(longest.begin_hi)} on"
     void = reading.void_ns / 1e9 / seconds if seconds else 1.0
     if void > evidence.limits.void_share:
         return Verdict.UNKNOWN, f"the stopwatch itself was away for {100 * void:.1f} % of the window"
@@ -141,7 +141,7 @@ def _verdict(evidence: Evidence, reading: Reading, limit: float) -> tuple[Verdic
         return Verdict.UNKNOWN, f"only {finding.probes} of {planned:.0f} planned probes are in the window"
     worst = reading.worst
     if worst is not None and worst.hi_ns > limit * 1e9:
-        return Verdict.UNKNOWN, f"down for {_interval(worst)}, which the limit of {limit:g} s lies in"
+        return Verdict.UNKNOWN, f"down for {interval(worst)}, which the limit of {limit:g} s lies in"
     return Verdict.PASS, ""
 
 
@@ -151,17 +151,17 @@ def _told(evidence: Evidence, reading: Reading) -> str:
     rest = f"none hid that was longer than {finding.longest_gap_ns / 1e6:.1f} ms, nor {hidden:.1f} ms in all (95 %)"
     if reading.worst is None:
         return f"no outage of {reading.detection_ns / 1e6:.1f} ms or more; {rest}"
-    return f"{len(finding.outages)} outages, the longest {_interval(reading.worst)}; {rest}"
+    return f"{len(finding.outages)} outages, the longest {interval(reading.worst)}; {rest}"
 
 
-def _interval(outage: Outage) -> str:
+def interval(outage: Outage) -> str:
     return f"{outage.lo_ns / 1e6:.1f} to {outage.hi_ns / 1e6:.1f} ms (likely {outage.mid_ns / 1e6:.1f})"
 
 
 def _facts(evidence: Evidence, reading: Reading) -> Facts:
     finding = reading.finding
     longest = sorted(finding.outages, key=lambda outage: -outage.hi_ns)[:LISTED]
-    listed = "; ".join(f"{evidence.at(one.begin_lo)} {_interval(one)}{_kind(one)}" for one in longest)
+    listed = "; ".join(f"{evidence.at(one.begin_lo)} {interval(one)}{_kind(one)}" for one in longest)
     return {
         "probes": finding.probes,
         "lost": finding.lost,
@@ -188,7 +188,7 @@ def _good(evidence: Evidence, readings: list[Reading]) -> str:
     fine = max((reading.detection_ns for reading in readings), default=0) / 1e6
     outside = [one for reading in readings if reading.stream.vantage == OUTSIDE for one in reading.finding.outages]
     worst = max(outside, key=lambda outage: outage.hi_ns, default=None)
-    told = f"the longest for clients {_interval(worst)}" if worst else "none for clients"
+    told = f"the longest for clients {interval(worst)}" if worst else "none for clients"
     if not seen:
         rate = f"so at most {100 * failure_rate(0, moved):.0f} % of migrations have one (95 %, n = {moved})"
         return f"none of {fine:.1f} ms or more on {len(readings)} streams, {rate}"

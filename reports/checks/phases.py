@@ -65,7 +65,8 @@ class _Readings:
 def check(evidence: Evidence) -> Claim:
     """Lay the phases of each migration beside what the stopwatch saw; only a contradiction makes it unknown."""
     readings = _Readings(evidence)
-    parts = [_part(evidence, readings, migration) for migration in migrations(evidence)]
+    moved = [one for one in migrations(evidence) if one.phase != "Failed"]
+    parts = [_part(evidence, readings, migration) for migration in moved]
     if not parts:
         raise MissingEvidenceError("the record has no migration whose downtime could be told")
     totals = [part.measured for part in parts if part.measured is not None]

@@ -7,17 +7,13 @@ from itertools import combinations
 
 from drainproof.record import Event
 from reports.evidence import Evidence
-from reports.series import holes
 from reports.spans import Span
 from reports.verdict import Claim, Part, Verdict, sum_up
+from reports.watches import blind
 
 ID = "placement.separate-nodes"
 TITLE = "The virtual machines never shared a node, at any observed moment"
-WATCHES = ("vmi", "")
-"""How the watch of instances calls itself in its own events; a nameless one speaks for all."""
 GONE = ("Succeeded", "Failed")
-SILENT_SECONDS = 15.0
-"""A watch says that it is current every few seconds; one that is silent for longer may have missed a change."""
 
 
 def check(evidence: Evidence) -> Claim:
@@ -28,7 +24,8 @@ def check(evidence: Evidence) -> Claim:
     parts += [part for name in names if (part := _unseen(history, name))]
     seen = sum(time in evidence.window.span for time, _ in history)
     good = f"{len(names)} virtual machines on {len(names)} different nodes through {seen} observed changes"
-    summary = sum_up(parts, lambda _: good, _watch_trouble(evidence))
+    trouble = blind(evidence, "vmi", evidence.window.span) or evidence.window.incomplete
+    summary = sum_up(parts, lambda _: good, trouble)
     return Claim(
         id=ID,
         title=TITLE,
@@ -100,25 +97,3 @@ def _unseen(history: list[tuple[int, dict[str, str]]], name: str) -> Part | None
     if any(name in nodes for _, nodes in history):
         return None
     return Part(object=name, verdict=Verdict.UNKNOWN, reason="the watch never saw it on a node")
-
-
-def _watch_trouble(evidence: Evidence) -> str:
-    """Why the watch may have missed a change in the window, or nothing."""
-    window = evidence.window.span
-    started = [event.t_ns for event in evidence.of_kind("watch", "started") if event.object in WATCHES]
-    if not started or started[0] > window.begin:
-        return "the watch was not running when the baseline began"
-    lost = [event for event in evidence.of_kind("watch", "lost") if event.t_ns in window and event.object in WATCHES]
-    if lost:
-        reason = lost[0].data.get("reason") or "no reason given"
-        return f"the watch broke at {evidence.at(lost[0].t_ns)} ({reason}): changes may have gone unseen"
-    alive = [event.t_ns for event in evidence.events if event.source == "watch" and _is_of_instances(event)]
-    silent = holes(sorted(alive), window, SILENT_SECONDS)
-    if silent:
-        return f"the watch said nothing for {silent[0].seconds:.1f} s from {evidence.at(silent[0].begin)} on"
-    return evidence.window.incomplete
-
-
-def _is_of_instances(event: Event) -> bool:
-    """Whether the watch of instances said something: a change, or that it is current."""
-    return event.kind == "vmi" or (event.kind in ("started", "synced") and event.object in WATCHES)

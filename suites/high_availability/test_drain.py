@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fixtures.certification import Certification
 
 
@@ -16,5 +18,36 @@ def test_drain_of_every_node(certification: Certification) -> None:
         for machine in portal.machines:
             observation.drain_node_under(machine)
             observation.settle()
+        observation.audit()
+    certification.conclude()
+
+
+def test_rolling_drain_of_all_nodes(certification: Certification) -> None:
+    """A patient portal serves while all nodes are drained one after the other, and its error budget stays unspent.
+
+    Preconditions: one free node, to which the machines of each drained node move on.
+    Expected: whoever is on a drained node is live-migrated, one of them twice; no client is refused in the round.
+    """
+    with certification.portal() as portal, certification.observed(portal) as observation:
+        observation.baseline()
+        for node in (*map(observation.node_of, portal.machines), *observation.spare_nodes()):
+            observation.drain(node)
+            observation.settle()
+        observation.audit()
+    certification.conclude()
+
+
+@pytest.mark.unplanned
+def test_drain_of_two_nodes_at_once(certification: Certification) -> None:
+    """Two nodes that are drained at the same time do not take two members of the portal away at once.
+
+    Preconditions: one free node, so that the second machine has to wait until there is a place for it.
+    Expected: both machines are live-migrated in the end, never two on a node; no client is refused.
+    """
+    with certification.portal() as portal, certification.observed(portal) as observation:
+        observation.baseline()
+        nodes = map(observation.node_of, portal.machines[:2])
+        observation.undergo(observation.faults.drains_at_once(*nodes))
+        observation.settle()
         observation.audit()
     certification.conclude()

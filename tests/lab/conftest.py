@@ -13,7 +13,7 @@ import pytest
 
 from drainproof.settings import Profile, load_profile
 from drainproof.target import Target
-from fixtures.certification import Observation
+from fixtures.observation import Observation
 from fixtures.progress import Progress
 from fixtures.target import PROJECT, opened
 from reports.verdict import CaseVerdict, Claim
@@ -39,7 +39,7 @@ def profile() -> Profile:
 def target(profile: Profile, progress: Progress) -> Iterator[Target]:
     """A lab of its own, beside one that a person may have up."""
     progress.phase("target")
-    with opened(f"lab:{LAB}", None, profile.nodes, progress.note, API_PORT) as found:
+    with opened(f"lab:{LAB}", None, profile, progress.note, API_PORT) as found:
         yield found
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from drainproof.clock import Anchor
+from drainproof.errors import CannotRunError
 from drainproof.journal import Journal
 from drainproof.record import Case, Run, RunInfo
 from drainproof.record.manifest import verify
 from drainproof.settings import Load, Profile
 from drainproof.target import Target
-from fixtures.certification import OBSERVERS, Certification
+from fixtures.certification import Certification
 from fixtures.metrics import collect
-from fixtures.portal import LOAD_EXPORTERS, Portal, PortalPlan
+from fixtures.observers import ALWAYS, observers_for
+from fixtures.portal import Portal, PortalPlan
 from fixtures.progress import Progress
 from fixtures.target import lab_target
 from lab.config import LabConfig
@@ -48,7 +50,8 @@ def certification(tmp_path: Path, target: Target) -> Iterator[Certification]:
     case = Case(run.directory / "case")
     yield Certification(
         run_id="r", case=case, cluster=cluster, target=target, profile=profile,
-        journal=Journal.of(run.directory), anchor=anchor, progress=Progress(), plan=PortalPlan.of(profile, target, "r"),
+        journal=Journal.of(run.directory), anchor=anchor, progress=Progress(),
+        plan=PortalPlan.of(profile, target, "r", observers_for(profile.load)),
     )
     case.close()
 
@@ -67,9 +70,19 @@ def test_observers_can_read_their_plan(certification: Certification) -> None:
     ]
     assert plan.load.udp_rate == 10.0
     assert plan.metrics_ports["stopwatch"] == 9304
-    assert set(plan.metrics_ports) <= set(OBSERVERS)
-    assert len(set(LOAD_EXPORTERS.values())) == len(LOAD_EXPORTERS)
+    assert set(plan.metrics_ports) <= set(observers_for(plan.load))
     assert "secret" not in path.read_text()
+
+
+def test_workers_of_a_run_share_neither_addresses_nor_ports(target: Target) -> None:
+    """Each gets its own part of the target's pool; when that is used up, the refusal says for how many."""
+    profile = Profile(name="test")
+    plans = [PortalPlan.of(profile, target, f"r-{number}", ALWAYS, number) for number in range(3)]
+    assert plans[0].addresses == ADDRESSES
+    assert len({address for plan in plans for address in plan.addresses}) == 9
+    assert len({port for plan in plans for port in plan.load_ports.values()}) == 3 * len(plans[0].load_ports)
+    with pytest.raises(CannotRunError, match="3 guest addresses for each of 41 workers"):
+        PortalPlan.of(profile, target, "r", ALWAYS, 40)
 
 
 def test_guests_that_may_not_be_touched_are_not_waited_for(certification: Certification) -> None:

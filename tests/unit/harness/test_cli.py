@@ -23,6 +23,7 @@ def _drainproof(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedPro
         (("certify", "--tagret", "lab"), "No such option '--tagret'"),
         (("certfy",), "No such command 'certfy'"),
         (("certify", "--profile", "quik"), "There is no profile 'quik'; choose one of"),
+        (("certify", "galerra"), "galerra; name a folder, file or test of the suites."),
         (("certify", "--target", "moon"), "There is no target 'moon'; use lab"),
         (("certify", "--target-facts", "nowhere.toml"), "'nowhere.toml' does not exist"),
         (("rejudge", "nowhere"), "'nowhere' does not exist"),

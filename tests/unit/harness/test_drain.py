@@ -13,7 +13,8 @@ from drainproof.journal import Journal
 from drainproof.record import Case, CaseReader, Event
 from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline
-from scenarios.drain import Drain, downtime_facts
+from scenarios.drain import Drain
+from scenarios.launcher_log import downtime_facts
 from tests.unit.harness.fakes import FakeClock, FakeCluster
 
 

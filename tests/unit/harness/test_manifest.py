@@ -16,7 +16,10 @@ from drainproof.errors import RecordError
 from drainproof.record import Run, RunInfo
 from drainproof.record.manifest import COVERED, MANIFEST, seal, verify
 
-CONTENT = {"plan.json": "{}", "events.jsonl": "{}\n", "samples.parquet": "PAR1", "metrics.json": "[]"}
+CONTENT = {
+    "plan.json": "{}", "events.jsonl": "{}\n", "samples.parquet": "PAR1", "metrics.json": "[]",
+    "history.parquet": "PAR1",
+}
 
 
 @pytest.fixture

@@ -41,3 +41,12 @@ def test_hostile_names_are_shown_as_they_are() -> None:
     out = io.StringIO()
     Progress(out, FakeClock()).note("[bold red]x[/]")
     assert out.getvalue() == "[bold red]x[/]\n"
+
+
+def test_workers_of_one_terminal_are_told_apart() -> None:
+    """Each worker of a run prints plain lines under its own name."""
+    out = io.StringIO()
+    progress = Progress(out, FakeClock(), worker="gw1")
+    progress.phase("claim")
+    progress.note("waiting for 4 free nodes")
+    assert out.getvalue().splitlines() == ["gw1 |    0.0 s | claim       ", "gw1 | waiting for 4 free nodes"]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
-from fixtures.session import _exit_code
+from drainproof.api import HTTP_CHAOS, NETWORK_CHAOS, Cluster, Object, Resource
+from drainproof.errors import NotFoundError
+from drainproof.target import Target, TimerFacts
+from fixtures.description import _notes
+from fixtures.session import _case_name, _exit_code, _skip_without_what_is_needed
 
 
 @pytest.mark.parametrize(
@@ -25,3 +32,48 @@ from fixtures.session import _exit_code
 def test_the_worst_decides(verdict: str, status: int, refused: bool, code: int) -> None:
     """Fail, then could-not-run, then unknown; only a pass in a session without any error is 0."""
     assert _exit_code(verdict, status, refused=refused) == code
+
+
+@pytest.mark.parametrize(
+    ("test", "directory"),
+    [
+        ("test_drain_of_every_node", "drain_of_every_node"), ("test_a_paused_member[4]", "a_paused_member-4"),
+        ("test_an_api[ApiAway-0.5 s/x]", "an_api-ApiAway-0.5-s-x"),
+    ],
+)
+def test_a_case_s_directory_needs_no_quotes(test: str, directory: str) -> None:
+    """The parameters of a test are in its case's name, without brackets, blanks or slashes."""
+    assert _case_name(test) == directory
+
+
+def test_scaled_timers_are_stated() -> None:
+    """A cluster whose timers are not the usual ones says so, with both figures; an ordinary one says nothing."""
+    assert list(_notes(Target(name="real"))) == []
+    (note,) = _notes(Target(name="real", timers=TimerFacts(node_grace_seconds=12)))
+    assert "lost after 12 s (50 s)" in note
+    assert "tolerate that for 300 s (300 s)" in note
+
+
+class WithoutHttpChaos:
+    """A cluster that serves NetworkChaos and knows nothing of HTTPChaos."""
+
+    def list(self, resource: Resource) -> Object:
+        if resource == HTTP_CHAOS:
+            raise NotFoundError("GET", 404, "NotFound", "the server could not find the requested resource")
+        return {"items": []}
+
+
+def test_a_case_that_needs_an_absent_api_is_skipped() -> None:
+    """Before anything is recorded, and with the API's name as the reason; one that has all it needs goes on."""
+    asked: list[str] = []
+
+    def request_of(*needed: Resource) -> Any:
+        node = SimpleNamespace(iter_markers=lambda name: [pytest.mark.needs(*needed).mark])
+        return SimpleNamespace(node=node, fixturenames=["power"], getfixturevalue=asked.append)
+
+    cluster = cast(Cluster, WithoutHttpChaos())
+    _skip_without_what_is_needed(request_of(NETWORK_CHAOS), cluster)
+    assert asked == ["power"]
+    with pytest.raises(pytest.skip.Exception, match="httpchaos of chaos-mesh.org/v1alpha1"):
+        _skip_without_what_is_needed(request_of(NETWORK_CHAOS, HTTP_CHAOS), cluster)
+    assert asked == ["power"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,18 @@ def test_a_member_is_migratable_and_never_beside_another() -> None:
     assert json.loads(annotations["network.kubevirt.io/addresses"]) == {"default": ["10.0.0.2"]}
     assert "kubevirt.io/allow-pod-bridge-network-live-migration" in annotations
     assert spec["volumes"][1] == {"name": "data", "persistentVolumeClaim": {"claimName": "portal-1-data"}}
+
+
+def test_a_member_keeps_to_the_claimed_nodes() -> None:
+    """On a cluster that others use too, the machines run on the nodes of their own run alone."""
+    kept, free = (
+        machine_spec(plan, "portal-0", "10.0.0.1").manifest()["spec"]["template"]["spec"]["affinity"]
+        for plan in (replace(PLAN, nodes=("node-e", "node-f")), PLAN)
+    )
+    terms = kept["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-e", "node-f"]}
+    assert terms == {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    assert "nodeAffinity" not in free
 
 
 def test_without_anti_affinity_there_is_none() -> None:

@@ -75,6 +75,29 @@ def test_over_budget_switches_to_post_copy_once() -> None:
     assert watch.decide(12, 4)[0] is watch.decide(500, 3)[0] is Action.GO_ON
 
 
+def test_post_copy_is_never_given_up() -> None:
+    """The guest runs at the target by then: whoever aborted it, stuck or late, would lose it."""
+    watch = Watch(Limits(completion_seconds=10, progress_seconds=20, post_copy=True, disruption=True))
+    assert watch.decide(11, 5)[0] is Action.POST_COPY
+    assert watch.decide(5000, 5)[0] is Action.GO_ON
+
+
+def test_a_guest_that_dirties_as_fast_as_the_link_is_not_stuck() -> None:
+    """What is left rises and falls with each pass: as long as it falls again there is progress."""
+    watch = Watch(Limits(completion_seconds=1000, progress_seconds=10))
+    for second, remaining in ((1, 10), (8, 90), (9, 50), (16, 90), (17, 50), (24, 90), (25, 50)):
+        assert watch.decide(second, remaining)[0] is Action.GO_ON, second
+
+
+def test_peaks_keep_what_a_finished_migration_no_longer_tells() -> None:
+    """The dirty rate and auto-converge's throttling are gone from QEMU's answer once it has completed."""
+    peaks = migration_limits.Peaks()
+    active = {"cpu-throttle-percentage": 30, "ram": {"dirty-pages-rate": 100, "page-size": 4096}}
+    peaks.note(migration_limits.progress(active))
+    peaks.note(migration_limits.progress({"status": "completed", "ram": {}}))
+    assert str(peaks) == "dirty_rate_bytes=409600 throttle_percent=30"
+
+
 def test_over_budget_pauses_the_guest_then_gives_up() -> None:
     """Disruption without post-copy suspends the guest and doubles the budget."""
     watch = Watch(Limits(completion_seconds=10, progress_seconds=0, disruption=True))

@@ -25,6 +25,9 @@ def pod(name: str = "p", on: str = "node-a", **spec: Any) -> Object:
     return {"metadata": {"name": name}, "spec": {"nodeName": on, **spec}, "status": status}
 
 
+GRACE = 40.0
+
+
 def lease(api: FakeApi) -> None:
     body = {"metadata": {"name": "node-a", "namespace": "kube-node-lease"}, "spec": {"renewTime": stamp()}}
     api.given(LEASE, body)
@@ -41,12 +44,11 @@ def test_a_silent_node_becomes_unknown_with_taints_and_unready_pods(monkeypatch:
     lease(api)
     clock = [100.0]
     monkeypatch.setattr("lab.controllers.nodes.time.monotonic", lambda: clock[0])
-    lifecycle = nodes.NodeLifecycle()
-    assert reconcile(api, lifecycle.reconcile, "node-a") == 40.0
-    clock[0] += 39.0
-    assert reconcile(api, lifecycle.reconcile, "node-a") == pytest.approx(1.0)
-    assert taints(api) == set()
-    clock[0] += 1.5
+    lifecycle = nodes.NodeLifecycle(GRACE)
+    for _ in range(10):
+        assert reconcile(api, lifecycle.reconcile, "node-a") == 4.0
+        assert taints(api) == set()
+        clock[0] += 4.0
     reconcile(api, lifecycle.reconcile, "node-a")
     told = condition(api.there(NODE, "node-a"), "Ready")
     assert told is not None
@@ -58,11 +60,44 @@ def test_a_silent_node_becomes_unknown_with_taints_and_unready_pods(monkeypatch:
     assert phase(api.there(POD, "demo/p")) == "Running"
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeApi, nodes.NodeLifecycle, list[float]]:
+    """A node that was heard just now, and a clock."""
+    api = FakeApi()
+    api.given(NODE, node("node-a"))
+    lease(api)
+    clock = [100.0]
+    monkeypatch.setattr("lab.controllers.nodes.time.monotonic", lambda: clock[0])
+    lifecycle = nodes.NodeLifecycle(GRACE)
+    reconcile(api, lifecycle.reconcile, "node-a")
+    return api, lifecycle, clock
+
+
+def test_a_controller_that_stood_still_blames_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts its patience anew, and is as strict as ever after that."""
+    api, lifecycle, clock = watched(monkeypatch)
+    clock[0] += 300.0
+    reconcile(api, lifecycle.reconcile, "node-a")
+    assert taints(api) == set()
+    for _ in range(11):
+        clock[0] += 4.0
+        reconcile(api, lifecycle.reconcile, "node-a")
+    assert (UNREACHABLE, "NoExecute") in taints(api)
+
+
+def test_a_node_is_not_lost_while_its_lease_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, lifecycle, clock = watched(monkeypatch)
+    for turn in range(30):
+        clock[0] += 4.0
+        api.there(LEASE, "kube-node-lease/node-a")["spec"]["renewTime"] = f"turn {turn // 8}"
+        reconcile(api, lifecycle.reconcile, "node-a")
+        assert taints(api) == set()
+
+
 def test_a_node_that_is_ready_again_loses_its_taints() -> None:
     api = FakeApi()
     foreign = {"key": "gpu", "effect": "NoSchedule"}
     api.given(NODE, node("node-a", taints=[{"key": UNREACHABLE, "effect": "NoExecute"}, foreign]))
-    reconcile(api, nodes.NodeLifecycle().reconcile, "node-a")
+    reconcile(api, nodes.NodeLifecycle(GRACE).reconcile, "node-a")
     assert taints(api) == {("gpu", "NoSchedule")}
 
 
@@ -71,7 +106,7 @@ def test_the_taint_follows_the_cordon(cordoned: bool) -> None:
     api = FakeApi()
     before = [] if cordoned else [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]
     api.given(NODE, node("node-a", unschedulable=cordoned, taints=before))
-    reconcile(api, nodes.NodeLifecycle().reconcile, "node-a")
+    reconcile(api, nodes.NodeLifecycle(GRACE).reconcile, "node-a")
     assert (("node.kubernetes.io/unschedulable", "NoSchedule") in taints(api)) is cordoned
 
 
@@ -83,7 +118,7 @@ def test_kubevirts_stale_heartbeat_closes_the_node_and_fails_orphans() -> None:
     api.given(VIRTUAL_MACHINE_INSTANCE, vmi("orphan", phase="Running", nodeName="node-a"))
     held = api.given(VIRTUAL_MACHINE_INSTANCE, vmi("held", phase="Running", nodeName="node-a"))
     api.given(POD, running_pod("launcher", held, "node-a"))
-    reconcile(api, nodes.NodeLifecycle().reconcile, "node-a")
+    reconcile(api, nodes.NodeLifecycle(GRACE).reconcile, "node-a")
     assert api.there(NODE, "node-a")["metadata"]["labels"]["kubevirt.io/schedulable"] == "false"
     orphan = api.there(VIRTUAL_MACHINE_INSTANCE, "demo/orphan")["status"]
     assert (orphan["phase"], orphan["reason"]) == ("Failed", "NodeUnresponsive")

@@ -16,7 +16,7 @@ from reports.verdict import CaseVerdict, Claim, guarded
 from tests.unit.reports.records import Record, good_record
 from tests.unit.reports.stopwatch_records import Watched
 
-WATCHED = ("outage.", "instrument.", "downtime.", "prometheus.")
+WATCHED = ("outage.", "instrument.", "downtime.", "prometheus.", "service.")
 Judge = Callable[[Record], CaseVerdict]
 ClaimOf = Callable[[Record, str], Claim]
 

@@ -245,7 +245,7 @@ def _samples(record: Record) -> None:
             row[4] = index * 10**12 + number
         for kind in RATES:
             record.silence(f"{kind}/{vm}", *pause_of(vm))
-        _one_at_a_time(record.samples[f"sql/{vm}"])
+        one_at_a_time(record.samples[f"sql/{vm}"])
     for name, rate in (("GET doctors", 3.1), ("POST bills", 1.3), ("POST pay", 1.1)):
         record.samples[f"clinic/{name}"] = _regular(rate, 1, latency=0.03)
 
@@ -260,7 +260,7 @@ def _regular(rate: float, index: int, latency: float) -> list[Row]:
     return rows
 
 
-def _one_at_a_time(rows: list[Row]) -> None:
+def one_at_a_time(rows: list[Row]) -> None:
     """A writer has one operation outstanding: those due meanwhile are not sent."""
     kept: list[Row] = []
     for row in rows:

@@ -28,9 +28,9 @@ def queries(samples: dict[str, list[Row]], watched: Watched) -> list[dict[str, A
     for stream, rows in sorted(samples.items()):
         port = {"sql": 9302, "clinic": 9303}.get(stream.partition("/")[0], 9301)
         labels = {"instance": f"10.77.0.2:{port}", "stream": stream}
-        ends = np.sort([row[2] for row in rows])
         for outcome in ("ok", "error", "timeout", "indeterminate"):
-            counts = [int((ends <= at(time)).sum()) if outcome == "ok" else 0 for time in SCRAPES]
+            ends = np.array([row[2] for row in rows if Outcome(row[3]).name.lower() == outcome])
+            counts = [int((ends <= at(time)).sum()) for time in SCRAPES]
             found["operations"].append(series_of({**labels, "outcome": outcome}, SCRAPES, counts))
         longest = [longest_exported(rows, at(time)) for time in SCRAPES]
         found["longest_gap"].append(series_of(labels, SCRAPES, longest))

@@ -1,0 +1,222 @@
+"""Claims on nodes through Lease objects, so that neither two workers nor two runs on one cluster disturb each other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from drainproof.api import LEASES, NODES, Cluster, Object
+from drainproof.errors import ApiError, ConflictError, DrainproofError
+from drainproof.journal import Journal
+from drainproof.node import is_schedulable
+from drainproof.wait import Deadline, wait
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "default"
+PREFIX = "drainproof-node-"
+DURATION_SECONDS = 60
+"""A claim that was not renewed for so long is free to others: its holder is dead. Longer than any fault of the API."""
+RENEWALS = 4
+"""How often a claim is renewed within its duration."""
+
+
+class ClaimLostError(DrainproofError):
+    """Somebody else has taken over a node that was claimed: what was seen on it proves nothing."""
+
+
+def system_now() -> datetime:
+    """The wall clock: leases are shared with other machines."""
+    return datetime.now(UTC)
+
+
+def nodes_in_use(cluster: Cluster, now: Callable[[], datetime] = system_now) -> dict[str, str]:
+    """The nodes that are claimed at the moment, each with its holder."""
+    leases = [lease for lease in cluster.items(LEASES, NAMESPACE) if _node_of(lease)]
+    return {_node_of(lease): _holder(lease) for lease in leases if not _is_free(lease, now())}
+
+
+def usable_nodes(cluster: Cluster) -> list[str]:
+    """The nodes that are schedulable, or will be again once those who disturb them just now are done."""
+    held = nodes_in_use(cluster)
+    nodes = cluster.items(NODES)
+    return [node["metadata"]["name"] for node in nodes if is_schedulable(node) or node["metadata"]["name"] in held]
+
+
+@dataclass(frozen=True)
+class NodeClaims:
+    """What one holder claims of a cluster's nodes. Every claim is a Lease that only its holder may renew or remove."""
+
+    cluster: Cluster
+    holder: str
+    """Names the run and the case."""
+    journal: Journal
+    now: Callable[[], datetime] = field(default=system_now, repr=False)
+
+    def others(self) -> dict[str, str]:
+        """The nodes that others hold at the moment, each with its holder."""
+        held = nodes_in_use(self.cluster, self.now)
+        return {node: holder for node, holder in held.items() if holder != self.holder}
+
+    def take(self, count: int) -> tuple[str, ...]:
+        """Claim that many schedulable nodes, or none: then the result is empty.
+
+        Whoever finds that somebody was faster gives back what he has. As everybody goes by name, the other one holds a
+        later node than any of these and is not waiting for them: two claimants never starve each other.
+        """
+        taken_by_others = self.others()
+        nodes = [node["metadata"]["name"] for node in self.cluster.items(NODES) if is_schedulable(node)]
+        free = sorted(name for name in nodes if name not in taken_by_others)[:count]
+        if len(free) < count:
+            return ()
+        taken: list[str] = []
+        try:
+            for name in free:
+                self._take(name)
+                taken.append(name)
+        except ConflictError:
+            self.release(taken)
+            return ()
+        except BaseException:
+            self.release(taken)
+            raise
+        return tuple(taken)
+
+    def renew(self, node: str) -> None:
+        """Say that the holder lives. A lease that was removed is made again; raises ClaimLostError when it is lost."""
+        lease = self.cluster.find(LEASES, PREFIX + node, NAMESPACE)
+        try:
+            if lease is None:
+                self.cluster.create(LEASES, self._lease(node), NAMESPACE)
+            elif _holder(lease) == self.holder:
+                lease["spec"]["renewTime"] = _stamp(self.now())
+                self.cluster.update(LEASES, lease, NAMESPACE)
+            else:
+                raise ClaimLostError(f"node {node} was taken over by {_holder(lease)} while {self.holder} claimed it")
+        except ConflictError as error:
+            raise ClaimLostError(f"node {node} was claimed by somebody else than {self.holder}: {error}") from error
+
+    def release(self, nodes: Sequence[str]) -> None:
+        """Give nodes back; those that are held by others by now are left alone."""
+        for node in nodes:
+            lease = self.cluster.find(LEASES, PREFIX + node, NAMESPACE)
+            if lease is not None and _holder(lease) == self.holder:
+                self.cluster.delete(LEASES, PREFIX + node, NAMESPACE)
+            self.journal.removed(_path(node))
+
+    def _take(self, node: str) -> None:
+        """Raises ConflictError when somebody else was faster."""
+        stale = self.cluster.find(LEASES, PREFIX + node, NAMESPACE)
+        self.journal.creating(_path(node))
+        try:
+            if stale is None:
+                self.cluster.create(LEASES, self._lease(node), NAMESPACE)
+            elif _is_free(stale, self.now()) or _holder(stale) == self.holder:
+                stale["spec"] = self._lease(node)["spec"]
+                self.cluster.update(LEASES, stale, NAMESPACE)
+            else:
+                raise ConflictError(f"claim of node {node}", 409, "AlreadyExists", f"held by {_holder(stale)}")
+        except ConflictError:
+            self.journal.removed(_path(node))
+            raise
+
+    def _lease(self, node: str) -> Object:
+        now = _stamp(self.now())
+        spec = {
+            "holderIdentity": self.holder, "leaseDurationSeconds": DURATION_SECONDS, "acquireTime": now,
+            "renewTime": now,
+        }
+        return {"metadata": {"name": PREFIX + node, "labels": {"app": "drainproof"}}, "spec": spec}
+
+
+@contextmanager
+def claimed(
+    claims: NodeClaims, count: int, deadline: Deadline, tell: Callable[[str], None] = log.info
+) -> Iterator[tuple[str, ...]]:
+    """So many nodes for the length of a block, by name; waits for them and tells whom it waits for.
+
+    Raises WaitTimeoutError when they cannot be had in time, and at the end ClaimLostError when somebody else has taken
+    one over meanwhile.
+    """
+    told: set[str] = set()
+
+    def attempt() -> tuple[str, ...]:
+        nodes = claims.take(count)
+        if not nodes and (sentence := _waits_for(claims.others(), count)) not in told:
+            told.add(sentence)
+            tell(sentence)
+        return nodes
+
+    nodes = wait(
+        f"{count} nodes that nobody else disturbs", attempt, until=bool, deadline=deadline, every=2.0,
+        describe=lambda _: _waits_for(claims.others(), count),
+    )
+    renewer = _Renewer(claims, nodes)
+    try:
+        with renewer.running():
+            yield nodes
+    finally:
+        claims.release(nodes)
+    if renewer.lost:
+        raise ClaimLostError(renewer.lost)
+
+
+@dataclass
+class _Renewer:
+    claims: NodeClaims
+    nodes: tuple[str, ...]
+    lost: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        while not self.stop.wait(DURATION_SECONDS / RENEWALS):
+            for node in self.nodes:
+                try:
+                    self.claims.renew(node)
+                except ClaimLostError as error:
+                    self.lost = self.lost or str(error)
+                except ApiError as error:
+                    log.info("the claim of node %s could not be renewed yet: %s", node, error)
+
+
+def _waits_for(others: dict[str, str], count: int) -> str:
+    held = ", ".join(f"{node} by {holder}" for node, holder in sorted(others.items()))
+    return f"waiting for {count} free nodes: {held or 'too few are schedulable'}"
+
+
+def _is_free(lease: Object, now: datetime) -> bool:
+    """Whether its holder has not renewed it for longer than he said he would."""
+    spec = lease.get("spec") or {}
+    renewed, seconds = spec.get("renewTime"), spec.get("leaseDurationSeconds", DURATION_SECONDS)
+    return not renewed or datetime.fromisoformat(renewed) + timedelta(seconds=seconds) < now
+
+
+def _node_of(lease: Object) -> str:
+    name = str(lease["metadata"]["name"])
+    return name.removeprefix(PREFIX) if name.startswith(PREFIX) else ""
+
+
+def _holder(lease: Object) -> str:
+    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+
+def _path(node: str) -> str:
+    return LEASES.path(NAMESPACE, PREFIX + node)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

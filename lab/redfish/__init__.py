@@ -1,0 +1,1 @@
+"""The nodes' management controller: Redfish, as far as powering a machine off and on needs it."""

@@ -1,0 +1,120 @@
+"""What the members of the database told of their cluster, look by look, and when nobody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from drainproof.record import Event
+from reports.evidence import Evidence, Fault
+from reports.series import holes
+from reports.spans import Span
+
+SOURCE = "membership"
+PRIMARY, SYNCED = "Primary", 4
+TRANSFERS = ("IST", "SST")
+"""How a member gets what it has missed: the missing writes, or a copy of everything."""
+NIL = "00000000-0000-0000-0000-000000000000"
+"""A member that has not joined yet tells this for its history."""
+SILENT_SECONDS = 12.0
+"""The observer tells every 5 s how often it looked; one that is silent for longer may have missed a change."""
+NOTICE_SECONDS = 10.0
+"""So long after a fault a member may find out that it was expelled, and look after look tells of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a member stood in its cluster, from one look on."""
+
+    t_ns: int
+    vm: str
+    primary: bool
+    size: int
+    local_state: int
+    comment: str
+    conf_id: int
+    history: str
+
+    @property
+    def synced(self) -> bool:
+        return self.primary and self.local_state == SYNCED
+
+
+def observed(evidence: Evidence) -> bool:
+    """Whether anybody looked at the membership in this run, or was meant to."""
+    return any(
+        event.source == SOURCE or (event.source == "observer" and event.object == SOURCE) for event in evidence.events
+    )
+
+
+def states(evidence: Evidence, vm: str) -> list[State]:
+    """What a member told, by time; only what it told in the window."""
+    events = evidence.of_kind(SOURCE, "state", vm)
+    return [_state(event) for event in events if event.t_ns in evidence.window.span]
+
+
+def all_states(evidence: Evidence) -> list[State]:
+    """What all members told, by time."""
+    return sorted((state for vm in evidence.vms for state in states(evidence, vm.name)), key=lambda state: state.t_ns)
+
+
+def unwatched(evidence: Evidence, vm: str) -> str:
+    """Why a change of a member may have gone unseen in the window, or empty."""
+    window = evidence.window.span
+    looks = [event for event in evidence.of_kind(SOURCE, "looks", vm) if int(event.data.get("looks") or 0) > 0]
+    if not looks:
+        return "nobody looked how it stands in its cluster"
+    moments = [int(event.data[edge]) for event in looks for edge in ("from_ns", "to_ns")]
+    silent = holes(sorted(moments), window, SILENT_SECONDS)
+    if silent:
+        return f"nobody looked at it for {silent[0].seconds:.1f} s from {evidence.at(silent[0].begin)} on"
+    return "" if states(evidence, vm) else "it never told how it stands in its cluster"
+
+
+def reach(evidence: Evidence, fault: Fault) -> Span:
+    """When a fault may change the membership: from its begin until all members are whole again after its end."""
+    end = notice = fault.span.end + int(NOTICE_SECONDS * 1e9)
+    latest: dict[str, State] = {}
+    for state in all_states(evidence):
+        if state.t_ns > notice and _whole(latest, len(evidence.vms)):
+            break
+        latest[state.vm] = state
+        end = max(notice, state.t_ns)
+    settled = evidence.settled(fault)
+    return Span(fault.span.begin, min(end, settled) if _whole(latest, len(evidence.vms)) else settled)
+
+
+def departures(evidence: Evidence, vm: str) -> Iterator[int]:
+    """When a member was first seen outside the primary component, by its own words or by its joining it again."""
+    inside = True
+    told = [*evidence.of_kind(SOURCE, "state", vm), *evidence.of_kind(SOURCE, "join", vm)]
+    for event in sorted(told, key=lambda event: event.t_ns):
+        if event.t_ns not in evidence.window.span:
+            continue
+        if event.kind == "join":
+            if inside and (event.data.get("way") in TRANSFERS or event.data.get("restarted") is True):
+                yield event.t_ns
+            inside = True
+        elif not _state(event).primary and inside:
+            yield event.t_ns
+            inside = False
+        elif _state(event).primary:
+            inside = True
+
+
+def _whole(latest: dict[str, State], size: int) -> bool:
+    return len(latest) == size and all(state.synced and state.size == size for state in latest.values())
+
+
+def _state(event: Event) -> State:
+    data = event.data
+    return State(
+        t_ns=event.t_ns,
+        vm=event.object,
+        primary=str(data.get("cluster_status")) == PRIMARY,
+        size=int(data.get("cluster_size") or 0),
+        local_state=int(data.get("local_state") or 0),
+        comment=str(data.get("state_comment") or ""),
+        conf_id=int(data.get("conf_id") or 0),
+        history=str(data.get("state_uuid") or ""),
+    )

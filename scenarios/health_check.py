@@ -1,0 +1,58 @@
+"""The cluster's NodeHealthChecks: found, and where one is only paused by the lab, let act for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from drainproof.api import NODE_HEALTH_CHECKS, Cluster, Object
+from drainproof.errors import CannotRunError, NotFoundError
+from drainproof.wait import Deadline, wait
+
+LAB_PAUSE = "drainproof-lab"
+"""The pause request that the embedded lab puts on its own check; no other is ever taken away."""
+STATUS_SECONDS = 30.0
+
+
+def health_checks(cluster: Cluster) -> list[Object]:
+    """The cluster's checks; none where the operator is not installed. Raises ApiError when that cannot be seen."""
+    try:
+        return cluster.items(NODE_HEALTH_CHECKS)
+    except NotFoundError:
+        return []
+
+
+@contextmanager
+def acting(cluster: Cluster) -> Iterator[Object]:
+    """A check that acts for the length of a block; one that only the lab has paused is paused again after it.
+
+    Raises CannotRunError when there is none that acts. The pause is not in the journal: it is the lab's own, and goes
+    down with the lab; a run that is killed in the block leaves the lab's check unpaused.
+    """
+    checks = health_checks(cluster)
+    own = next((check for check in checks if _requests(check) == [LAB_PAUSE]), None)
+    check = own or next((check for check in checks if not _requests(check)), None)
+    if check is None:
+        raise CannotRunError(
+            "No NodeHealthCheck of this cluster acts: install the operator with a remediation, or unpause its check."
+        )
+    name = check["metadata"]["name"]
+    if own is not None:
+        _pause(cluster, name, [])
+    try:
+        yield wait(
+            f"NodeHealthCheck {name} acts", lambda: cluster.get(NODE_HEALTH_CHECKS, name),
+            until=lambda seen: seen.get("status", {}).get("phase") in ("Enabled", "Remediating"),
+            deadline=Deadline(STATUS_SECONDS), describe=lambda seen: seen.get("status"),
+        )
+    finally:
+        if own is not None:
+            _pause(cluster, name, [LAB_PAUSE])
+
+
+def _pause(cluster: Cluster, name: str, requests: list[str]) -> None:
+    cluster.patch(NODE_HEALTH_CHECKS, name, {"spec": {"pauseRequests": requests}})
+
+
+def _requests(check: Object) -> list[str]:
+    return list(check["spec"].get("pauseRequests") or [])

@@ -1,0 +1,1 @@
+"""A replicated database in virtual machines stays whole, and loses no acknowledged write, whatever befalls it."""

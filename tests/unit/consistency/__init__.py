@@ -1,0 +1,1 @@
+"""The consistency checkers find every kind of anomaly that was planted, and nothing in clean histories."""

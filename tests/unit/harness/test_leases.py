@@ -1,0 +1,194 @@
+"""Claims on nodes: all or nothing, by optimistic concurrency, taken over when stale, given back, journalled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from drainproof.api import LEASES, NODES, Cluster, Object, Resource
+from drainproof.errors import ConflictError, WaitTimeoutError
+from drainproof.journal import Journal
+from drainproof.leases import DURATION_SECONDS, ClaimLostError, NodeClaims, claimed
+from drainproof.wait import Deadline
+from tests.unit.harness.fakes import FakeClock
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class LeaseCluster:
+    """Nodes and leases as an API server keeps them: names are unique, a stale resourceVersion is refused."""
+
+    nodes: tuple[str, ...] = ("node-a", "node-b", "node-c", "node-d")
+    leases: dict[str, Object] = field(default_factory=dict)
+    version: int = 0
+    before_create: Callable[[str], None] = lambda name: None
+    """Called before a lease is created: where a rival comes in between."""
+
+    def items(self, resource: Resource, namespace: str | None = None) -> list[Object]:
+        if resource == NODES:
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            return [{"metadata": {"name": name}, "spec": {}, "status": ready} for name in self.nodes]
+        self._check(resource, namespace)
+        return copy.deepcopy(list(self.leases.values()))
+
+    def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        self._check(resource, namespace)
+        return copy.deepcopy(self.leases.get(name))
+
+    def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        self._check(resource, namespace)
+        name = body["metadata"]["name"]
+        self.before_create(name)
+        if name in self.leases:
+            raise ConflictError("create", 409, "AlreadyExists", name)
+        return self._store(body)
+
+    def update(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        self._check(resource, namespace)
+        stored = self.leases[body["metadata"]["name"]]
+        if stored["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            raise ConflictError("update", 409, "Conflict", body["metadata"]["name"])
+        return self._store(body)
+
+    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
+        self._check(resource, namespace)
+        self.leases.pop(name, None)
+
+    def holders(self) -> dict[str, str]:
+        return {name[-1]: lease["spec"]["holderIdentity"] for name, lease in sorted(self.leases.items())}
+
+    def _store(self, body: Object) -> Object:
+        self.version += 1
+        kept = copy.deepcopy(body)
+        kept["metadata"]["resourceVersion"] = str(self.version)
+        self.leases[body["metadata"]["name"]] = kept
+        return copy.deepcopy(kept)
+
+    @staticmethod
+    def _check(resource: Resource, namespace: str | None) -> None:
+        assert (resource, namespace) == (LEASES, "default")
+
+
+@dataclass
+class WallClock:
+    """A wall clock that somebody moves."""
+
+    moment: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+def claims_of(
+    cluster: LeaseCluster, holder: str, directory: Path, clock: Callable[[], datetime] = lambda: NOW
+) -> NodeClaims:
+    return NodeClaims(cast(Cluster, cluster), holder, Journal.of(directory / holder), clock)
+
+
+def test_nodes_are_claimed_by_name_and_given_back(tmp_path: Path) -> None:
+    """A second claimant gets the next ones, a third none; what is left of the journal is what is held."""
+    cluster = LeaseCluster()
+    first, second, third = (claims_of(cluster, name, tmp_path) for name in ("first", "second", "third"))
+    assert first.take(2) == ("node-a", "node-b")
+    assert second.take(2) == ("node-c", "node-d")
+    assert third.take(1) == ()
+    spec = cluster.leases["drainproof-node-node-a"]["spec"]
+    assert spec["leaseDurationSeconds"] == DURATION_SECONDS
+    assert spec["renewTime"] == "2026-01-01T12:00:00.000000Z"
+    assert [path.rpartition("/")[2] for path in first.journal.created] == [
+        "drainproof-node-node-a", "drainproof-node-node-b",
+    ]
+    first.release(("node-a", "node-b"))
+    assert cluster.holders() == {"c": "second", "d": "second"}
+    assert first.journal.created == []
+
+
+def test_too_few_free_nodes_claim_none(tmp_path: Path) -> None:
+    """All or nothing: a lone free node is left to whoever needs no more."""
+    cluster = LeaseCluster()
+    claims_of(cluster, "first", tmp_path).take(3)
+    assert claims_of(cluster, "second", tmp_path).take(2) == ()
+    assert cluster.holders() == dict.fromkeys("abc", "first")
+
+
+def test_of_two_who_race_one_gets_all(tmp_path: Path) -> None:
+    """A rival takes the third node in between: what was taken is given back, and the rival is not disturbed."""
+    cluster = LeaseCluster()
+    rival = claims_of(cluster, "rival", tmp_path)
+
+    def cut_in(name: str) -> None:
+        if name == "drainproof-node-node-c":
+            cluster.before_create = lambda name: None
+            assert rival.take(2) == ("node-c", "node-d")
+
+    cluster.before_create = cut_in
+    mine = claims_of(cluster, "mine", tmp_path)
+    assert mine.take(4) == ()
+    assert cluster.holders() == {"c": "rival", "d": "rival"}
+    assert mine.journal.created == []
+    assert mine.take(2) == ("node-a", "node-b")
+
+
+def test_a_stale_lease_is_taken_over_once(tmp_path: Path) -> None:
+    """A holder that has not renewed for its duration is dead; of two that take over, one is refused by the version."""
+    cluster, clock = LeaseCluster(nodes=("node-a",)), WallClock()
+    claims_of(cluster, "dead", tmp_path, clock).take(1)
+    mine = claims_of(cluster, "mine", tmp_path, clock)
+    clock.moment = NOW + timedelta(seconds=DURATION_SECONDS)
+    assert mine.take(1) == ()
+    clock.moment += timedelta(seconds=1)
+    stale = cluster.find(LEASES, "drainproof-node-node-a", "default")
+    assert mine.take(1) == ("node-a",)
+    assert cluster.holders() == {"a": "mine"}
+    with pytest.raises(ConflictError):
+        cluster.update(LEASES, cast(Any, stale), "default")
+
+
+def test_renewing_keeps_a_claim_and_finds_out_when_it_is_lost(tmp_path: Path) -> None:
+    """A renewed claim is not stale; a removed one is made again; one that somebody has taken over is left to him."""
+    cluster, clock = LeaseCluster(nodes=("node-a",)), WallClock()
+    mine, other = claims_of(cluster, "mine", tmp_path, clock), claims_of(cluster, "other", tmp_path, clock)
+    mine.take(1)
+    clock.moment += timedelta(seconds=DURATION_SECONDS - 1)
+    mine.renew("node-a")
+    clock.moment += timedelta(seconds=2)
+    assert other.take(1) == ()
+    cluster.leases.clear()
+    mine.renew("node-a")
+    assert cluster.holders() == {"a": "mine"}
+    clock.moment += timedelta(seconds=DURATION_SECONDS + 1)
+    assert other.take(1) == ("node-a",)
+    with pytest.raises(ClaimLostError, match="node-a was taken over by other"):
+        mine.renew("node-a")
+    mine.release(("node-a",))
+    assert cluster.holders() == {"a": "other"}
+
+
+def test_waiting_tells_for_whom_and_ends(tmp_path: Path) -> None:
+    """Nodes of others are waited for; after the time for it the error says who holds them."""
+    cluster, clock = LeaseCluster(nodes=("node-a", "node-b")), FakeClock()
+    claims_of(cluster, "run-1/drain", tmp_path / "other").take(1)
+    told: list[str] = []
+    waiting = claimed(claims_of(cluster, "mine", tmp_path), 2, Deadline(10, clock), told.append)
+    with pytest.raises(WaitTimeoutError, match="node-a by run-1/drain"), waiting:
+        pytest.fail("there were not enough nodes")
+    assert told == ["waiting for 2 free nodes: node-a by run-1/drain"]
+    assert "b" not in cluster.holders()
+
+
+def test_claims_last_as_long_as_the_block(tmp_path: Path) -> None:
+    """Inside they are held, afterwards they are free, also when the block fails."""
+    cluster = LeaseCluster()
+    mine = claims_of(cluster, "mine", tmp_path)
+    failing = pytest.raises(ZeroDivisionError)
+    with failing, claimed(mine, 4, Deadline(1)) as nodes:
+        held = set(cluster.holders().values())
+        len(nodes) / 0
+    assert (held, cluster.leases) == ({"mine"}, {})

@@ -1,0 +1,142 @@
+"""Several workers of pytest-xdist take part in one run, which their controller opens, publishes and closes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from fixtures.workers import concerns
+
+PROJECT = Path(__file__).parents[3]
+
+PLUGIN = '''
+"""Instead of a cluster: a session whose controller opens a run in a directory."""
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from drainproof.api import Cluster
+from drainproof.errors import CannotRunError
+from drainproof.journal import Journal
+from drainproof.record import Run
+from drainproof.target import Target
+from fixtures import session
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def target(config, profile, progress):
+    (HERE / "opened").open("a").write("target\\n")
+    if (HERE / "refuse").exists():
+        raise CannotRunError("There is no cluster; make one.")
+    yield Target(name="fake", address_pool=("10.0.0.1",))
+    (HERE / "opened").open("a").write("closed\\n")
+
+
+@contextmanager
+def run(config, cluster, target, profile):
+    directory = HERE / "runs" / "one"
+    directory.mkdir(parents=True)
+    config.stash[session.SESSION].directory = directory
+    yield Run(directory)
+    Journal.of(directory).closed()
+
+
+session._target, session._run = target, run
+session._connect = lambda target: None
+session.preflight = lambda cluster, target, profile: None
+session.SUITES = HERE / "suites"
+
+
+def publish(directory, stream):
+    (HERE / "published").open("a").write(f"{directory.name}\\n")
+    return "pass"
+
+
+session.publish = publish
+'''
+
+TEST = '''
+import pytest
+
+from drainproof.errors import CannotRunError
+from fixtures import session
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_share(number, pytestconfig, target, run, cluster):
+    share = pytestconfig.stash[session.SESSION].share
+    assert share.target == target
+    assert (target.name, run.directory.name) == ("fake", "one")
+    (run.directory / f"{share.worker}-{number}").write_text(str(share.number))
+
+
+def test_refused(run):
+    raise CannotRunError("This cannot be done; do that.")
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with suites of its own, and this project's plugin."""
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    (tmp_path / "suites" / "test_share.py").write_text(TEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "fixtures.session", "-p", "plugin", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*command, *arguments], cwd=project, env={"PYTHONPATH": f"{PROJECT}:{project}", "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )
+
+
+def test_one_target_and_one_run_for_all_workers(project: Path) -> None:
+    """Target and run are opened once, all workers write into the run, and the controller publishes it once.
+
+    What one worker could not run reaches the controller: it is told, and the run is no pass.
+    """
+    done = run_pytest(project, "-n", "2", "--verdict-exit-code", "suites")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "could not run: This cannot be done; do that." in done.stderr
+    assert (project / "opened").read_text().split() == ["target", "closed"]
+    assert (project / "published").read_text().split() == ["one"]
+    written = {path.name.partition("-")[2]: path for path in (project / "runs" / "one").glob("gw*")}
+    assert sorted(written) == ["0", "1", "2", "3"]
+    assert all(path.read_text() == path.name[2] for path in written.values())
+    entries = (project / "runs" / "one" / "journal.jsonl").read_text().splitlines()
+    assert [json.loads(entry)["do"] for entry in entries] == ["close"]
+
+
+def test_a_target_that_cannot_be_had_starts_no_worker(project: Path) -> None:
+    """The refusal is one sentence with exit code 3, and nothing is published."""
+    (project / "refuse").touch()
+    done = run_pytest(project, "-n", "2", "--verdict-exit-code", "suites")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "There is no cluster; make one." in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (project / "published").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (("suites",), True), (("suites/galera",), True), (("suites/galera/test_members.py::test_a_full_disk",), True),
+        (("tests/lab", "suites/galera"), True), (("tests/unit",), False), ((".",), False), (("suites2",), False),
+    ],
+)
+def test_only_the_suites_need_a_cluster(asked: tuple[str, ...], expected: bool) -> None:
+    """Unit tests may run in parallel too: for them no controller opens anything."""
+    config = cast(pytest.Config, SimpleNamespace(args=[str(PROJECT / one) for one in asked]))
+    assert concerns(config, PROJECT / "suites") is expected
