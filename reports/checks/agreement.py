@@ -82,16 +82,34 @@ def _member(evidence: Evidence, vm: Vm, told: _Told) -> Part:
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=missing)
     silences = _silences(evidence, vm)
     compared = 0
-    odd: list[tuple[int, str]] = []
+    odd = _Oddities()
     for time, value in zip(scraped.times.tolist(), scraped.values.tolist(), strict=True):
         near = _near(seen, time, _tolerance(evidence))
         if not near or any(time in span for span in silences) or (told.primary_only and not _primary(near)):
             continue
         compared += 1
         values = {told.of(state) for state in near}
-        if len(values) == 1 and value not in values:
-            odd.append((time, f"{value:g} was scraped, {values.pop():g} seen"))
-    return _judged(evidence, name, compared, odd)
+        contradicts = len(values) == 1 and value not in values
+        odd.add(time, f"{value:g} was scraped, {values.pop():g} seen" if contradicts else "")
+    return _judged(evidence, name, compared, odd.lasting(1 / evidence.load.membership_rate))
+
+
+class _Oddities:
+    """Scrapes that contradict what was seen. A state that came and went between two looks is none: it must last."""
+
+    def __init__(self) -> None:
+        self._runs: list[list[tuple[int, str]]] = [[]]
+
+    def add(self, time: int, told: str) -> None:
+        """The next scrape, with what it contradicts, or empty."""
+        if told:
+            self._runs[-1].append((time, told))
+        elif self._runs[-1]:
+            self._runs.append([])
+
+    def lasting(self, seconds: float) -> list[tuple[int, str]]:
+        """Those that are part of a contradiction of at least that length."""
+        return [odd for run in self._runs if run and run[-1][0] - run[0][0] >= seconds * 1e9 for odd in run]
 
 
 def _judged(evidence: Evidence, name: str, compared: int, odd: list[tuple[int, str]]) -> Part:

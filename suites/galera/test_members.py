@@ -82,7 +82,7 @@ def test_a_full_disk(certification: Certification) -> None:
         name = (portal.machines[1].name,)
         observation.undergo(
             observation.faults.disk_full(portal.machines[1]),
-            Expectation(lost=name, restarted=name, expelled=name),
+            Expectation(lost=name, restarted=name, expelled=name), restarted_by_healing=True,
         )
         observation.settle()
         observation.audit()
