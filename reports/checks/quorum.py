@@ -26,6 +26,9 @@ def check(evidence: Evidence) -> Claim:
     parts += [*margins, *_unwatched(evidence)]
     smallest = min((part.measured for part in margins if part.measured is not None), default=None)
     good = f"{len(evidence.vms)} members, {need} are the quorum; never fewer than {smallest or 0:g} more than that"
+    if outages := _outages(evidence):
+        seconds = sum(span.seconds for span in outages)
+        good += f", but for {seconds:.1f} s in which a fault was to take all of them: what happened then is not counted"
     summary = sum_up(parts, lambda _: good, evidence.window.incomplete)
     return Claim(
         id=ID,
