@@ -47,6 +47,11 @@ def observed(evidence: Evidence) -> bool:
     )
 
 
+def asked(evidence: Evidence) -> str:
+    """How often the members are asked, in words."""
+    return f"asked every {1 / evidence.load.membership_rate:g} s"
+
+
 def states(evidence: Evidence, vm: str) -> list[State]:
     """What a member told, by time; only what it told in the window."""
     events = evidence.of_kind(SOURCE, "state", vm)

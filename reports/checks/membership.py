@@ -6,7 +6,7 @@ import numpy as np
 
 from drainproof.record import Event, Outcome
 from reports.evidence import Evidence, Fault
-from reports.members import NIL, SOURCE, all_states, departures, reach, states, unwatched
+from reports.members import NIL, SOURCE, all_states, asked, departures, reach, states, unwatched
 from reports.spans import Span
 from reports.streams import SQL
 from reports.verdict import Claim, Facts, Part, Verdict, sum_up
@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> Claim:
         measured=sum(part.measured or 0 for part in parts),
         limit=0,
         unit="unexplained changes",
-        detection="each member is asked about once a second; the configuration id counts what happens in between",
+        detection=f"each member is {asked(evidence)}; the configuration id counts what happens in between",
         reason=summary.reason,
         evidence=("events.jsonl: membership/state, membership/join, membership/looks, fault", "samples.parquet: sql/*"),
         hint="Read the members' error logs at that moment." if summary.verdict is Verdict.FAIL else "",

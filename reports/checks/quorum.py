@@ -7,7 +7,7 @@ from itertools import combinations
 from reports.absences import absence
 from reports.checks import placement
 from reports.evidence import Evidence
-from reports.members import State, all_states, unwatched
+from reports.members import State, all_states, asked, unwatched
 from reports.series import Series, by_host, series
 from reports.spans import Span
 from reports.streams import HTTP_NEW
@@ -38,7 +38,7 @@ def check(evidence: Evidence) -> Claim:
         limit=0,
         bound="at least",
         unit="members more than the quorum, at the worst moment",
-        detection="each member is asked once a second and scraped once a second; the configuration id counts the rest",
+        detection=f"each member is {asked(evidence)} and scraped once a second; the configuration id counts the rest",
         reason=summary.reason,
         evidence=("events.jsonl: membership/state, hypervisor/downtime, watch/vmi", "metrics.json: cluster_size"),
         hint="Move or disturb one member at a time." if summary.verdict is Verdict.FAIL else "",
