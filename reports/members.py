@@ -80,31 +80,42 @@ def reach(evidence: Evidence, fault: Fault) -> Span:
     """When a fault may change the membership: from its begin until all members are whole again after its end."""
     end = notice = fault.span.end + int(NOTICE_SECONDS * 1e9)
     latest: dict[str, State] = {}
-    for state in all_states(evidence):
-        if state.t_ns > notice and _whole(latest, len(evidence.vms)):
+    for event in _answers(evidence):
+        if event.t_ns > notice and _whole(latest, len(evidence.vms)):
             break
-        latest[state.vm] = state
-        end = max(notice, state.t_ns)
+        if event.kind == "state":
+            latest[event.object] = _state(event)
+        else:
+            # What a member told before it stopped answering is not how it stands.
+            latest.pop(event.object, None)
+        end = max(notice, event.t_ns)
     settled = evidence.settled(fault)
     return Span(fault.span.begin, min(end, settled) if _whole(latest, len(evidence.vms)) else settled)
 
 
+def _answers(evidence: Evidence) -> list[Event]:
+    """What members told, and when one did not answer, by time; in the window."""
+    found = [*evidence.of_kind(SOURCE, "state"), *evidence.of_kind(SOURCE, "lost")]
+    return sorted((event for event in found if event.t_ns in evidence.window.span), key=lambda event: event.t_ns)
+
+
 def departures(evidence: Evidence, vm: str) -> Iterator[int]:
     """When a member was first seen outside the primary component, by its own words or by its joining it again."""
-    inside = True
+    inside, counted = True, False
     told = [*evidence.of_kind(SOURCE, "state", vm), *evidence.of_kind(SOURCE, "join", vm)]
     for event in sorted(told, key=lambda event: event.t_ns):
         if event.t_ns not in evidence.window.span:
             continue
         if event.kind == "join":
-            if inside and (event.data.get("way") in TRANSFERS or event.data.get("restarted") is True):
+            # It is told after the first state of the member that is back: a departure that was seen is the same one.
+            if not counted and (event.data.get("way") in TRANSFERS or event.data.get("restarted") is True):
                 yield event.t_ns
-            inside = True
-        elif not _state(event).primary and inside:
-            yield event.t_ns
-            inside = False
+            inside, counted = True, False
         elif _state(event).primary:
             inside = True
+        elif inside:
+            yield event.t_ns
+            inside, counted = False, True
 
 
 def _whole(latest: dict[str, State], size: int) -> bool:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from reports import members
 from reports.evidence import PLANNED, UNPLANNED, Evidence
 from reports.judge import conclude
+from reports.members import departures
 from reports.verdict import Verdict
 from tests.unit.reports import fault_spoils as bad
 from tests.unit.reports import spoils
 from tests.unit.reports.conftest import ClaimOf, Judge
-from tests.unit.reports.fault_records import BACK, BEGUN, LOST, fault_record, scrape_again
+from tests.unit.reports.fault_records import BACK, BEGUN, JOINED, LOST, fault_record, scrape_again, state
 from tests.unit.reports.records import Record, good_record
 from tests.unit.reports.spoils import Spoil, without
 from tests.unit.reports.timeline import at
@@ -265,3 +267,22 @@ def test_planned_case_that_was_watched_has_its_margin(judged: Judge) -> None:
     verdicts = {claim.id: claim.verdict for claim in judged(record).claims}
     assert (verdicts[QUORUM], verdicts[AGREEMENT]) == (Verdict.UNKNOWN, Verdict.UNKNOWN)
     assert verdicts["continuity.requests"] is Verdict.PASS
+
+
+def test_a_departure_is_counted_once(record: Record, tmp_path: Path) -> None:
+    """A member that tells of its being outside, of its return, and of the transfer that brought it back, left once."""
+    state(record, 19.2, LOST, cluster_status="non-Primary")
+    evidence = Evidence.of(record.write(tmp_path / "run-1"))
+    assert list(departures(evidence, LOST)) == [at(19.2)]
+
+
+def test_a_member_that_does_not_answer_is_not_whole(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault reaches until the lost member itself tells that it is back; what it told before counts for nothing."""
+    monkeypatch.setattr(members, "NOTICE_SECONDS", 0.0)
+    for event in record.found("run", "phase"):
+        if (event["data"]["phase"], event["data"]["state"]) == ("fault/1", "end"):
+            event["t_ns"] = at(14)
+    evidence = Evidence.of(record.write(tmp_path / "run-1"))
+    assert at(JOINED + 0.8) <= members.reach(evidence, evidence.faults[0]).end < at(JOINED + 1.5)
