@@ -199,6 +199,20 @@ def test_what_the_workloads_left_is_read_on_every_member_at_the_end(
     assert seen["b", "counter"] == [(1, 5, [])]
 
 
+def test_an_audit_that_is_done_again_replaces_what_was_read(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    later: dict[str, Rows] = {**WORKLOADS, "elements": [("7",)]}
+    for workloads in (WORKLOADS, later):
+        code, reader = run(plan, monkeypatch, a=FakeMember([], workloads=workloads))
+        assert code == 0
+    case = Case(plan.case_dir)
+    case.merge_history()
+    case.close()
+    steps = reader.history().steps
+    of_set = reader.history().workloads.index("set")
+    rows = [step for step in range(len(steps)) if reader.history().workload[steps.row[step]] == of_set]
+    assert [steps.seen_by(row).tolist() for row in rows] == [[7]]
+
+
 def test_a_table_that_one_member_does_not_have_has_no_rows_there(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     code, case = run(plan, monkeypatch, a=FakeMember([], workloads=WORKLOADS), b=FakeMember([]))
     assert code == 0
