@@ -69,7 +69,8 @@ def without_prometheus(certification: Certification) -> Iterator[None]:
     """Kill the lab's Prometheus, by pid, and start it again after the block for whoever comes next."""
     config = config_of(certification)
     process = _prometheus(config)
-    argv = process.cmdline()
+    # By its full path: where it was found is in the lab's own search path, which this process need not have.
+    argv = [process.exe(), *process.cmdline()[1:]]
     os.kill(process.pid, signal.SIGKILL)
     try:
         yield
