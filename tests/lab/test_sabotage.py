@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,7 +112,8 @@ def test_tampered_tables_and_a_paused_guest_fail(certification: Certification) -
     for one, directory in tampered:
         for name in ("samples.parquet", "metrics.json"):
             shutil.copy(certification.case.directory / name, directory / name)
-        Case(directory).merge_history()
+        with closing(Case(directory)) as case:
+            case.merge_history()
         found = claim(judge(directory), one.claim_id)
         assert found.verdict is Verdict.FAIL, f"{one.name}: {found.reason}"
         assert one.named in found.reason + " ".join(f"{part.object} {part.reason}" for part in found.parts)
