@@ -45,7 +45,7 @@ class Refusing:
 def test_what_no_fault_explains_fails(certification: Certification) -> None:
     """A second member is paused behind the back of a fault, and a migration ends otherwise than expected.
 
-    The third is left alone then: it is no majority, and leaves the primary component, which no fault was to bring about.
+    The third is left alone then: it is no majority, and leaves the primary component, which no fault explains.
     """
     with certification.portal() as portal, certification.observed(portal) as observation:
         observation.baseline()
