@@ -78,13 +78,16 @@ class Lost:
 
     def fenced(self) -> int | None:
         """When the instance was first known to be dead for certain: its node out of service, or its pod gone."""
-        tainted = [event for event in self._nodes() if OUT_OF_SERVICE in _taints(event)]
         pods = [
             event for event in self._after(self.evidence.of_kind(SOURCE, "pod"))
             if event.data.get("vmi") == self.vm and event.data.get("event") == "DELETED"
             and event.data.get("node") == self.node
         ]
-        return _first([*tainted, *pods])
+        return _first([*self._tainted(), *pods])
+
+    def declared_off(self) -> int | None:
+        """When somebody vouched for the node's being off; a pod that was removed by force proves nothing of its guest."""
+        return _first(self._tainted())
 
     def restarted(self) -> int | None:
         """When another instance of it was first seen running."""
@@ -103,6 +106,9 @@ class Lost:
         before = [event.data.get("boot_id") for event in readings if event.t_ns <= self.fault.span.begin]
         later = self._after(readings)
         return _first(event for event in later if before and event.data.get("boot_id") != before[-1])
+
+    def _tainted(self) -> list[Event]:
+        return [event for event in self._nodes() if OUT_OF_SERVICE in _taints(event)]
 
     @property
     def _before(self) -> Event | None:

@@ -130,7 +130,7 @@ def _stayed_down(one: Lost) -> Part:
     name = _named(one, "not restarted")
     ends = [one.fault.healed_ns or one.fault.span.end, (one.node_returned() or one.span.end) - RETURNING_NS]
     until = max(one.fault.span.begin, min(ends))
-    again, fenced = one.recreated(), one.fenced()
+    again, fenced = one.recreated(), one.declared_off()
     if again is not None and again < until and (fenced is None or fenced > again):
         moment = one.evidence.at(again)
         reason = f"restarted at {moment} although nobody fenced node {one.node}: two guests may have run on one disk"

@@ -82,10 +82,15 @@ def unprobed(record: Record) -> None:
     del record.watched.rows["tcp-new/vip"]
 
 
-def unfenced(record: Record) -> None:
-    """Neither a taint nor the end of a pod was seen."""
+def untainted(record: Record) -> None:
+    """Nobody declared the node out of service."""
     for event in record.found("watch", "node"):
         event["data"]["taints"] = []
+
+
+def unfenced(record: Record) -> None:
+    """Neither a taint nor the end of a pod was seen."""
+    untainted(record)
     record.drop("watch", "pod", lambda event: event["data"]["event"] == "DELETED")
 
 

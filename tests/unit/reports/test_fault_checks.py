@@ -48,6 +48,7 @@ FAILS: list[tuple[str, Spoil, str]] = [
     (RECOVERY, bad.then(bad.limit("rto_seconds", 5), bad.not_restarted), "restarted: never started anew in 2"),
     (RECOVERY, bad.then(bad.limit("rto_seconds", 5), bad.never_back), "http-new/portal-b had not come back 2"),
     (RECOVERY, bad.then(STAYS_DOWN, bad.unfenced), "although nobody fenced node node-b: two guests may have run"),
+    (RECOVERY, bad.then(STAYS_DOWN, bad.untainted), "although nobody fenced node node-b: two guests may have run"),
     (RECOVERY, bad.then(STAYS_DOWN, bad.back_before_fencing), "restarted at 00:00:12.000 although nobody fenced"),
     (RECOVERY, STAYS_DOWN, "node node-b was fenced, which this fault was to be without"),
     (PLACEMENT, bad.on_one_node, "both on node-a from 00:00:15.000 on"),
