@@ -86,7 +86,7 @@ class Lost:
         return _first([*self._tainted(), *pods])
 
     def declared_off(self) -> int | None:
-        """When somebody vouched for the node's being off; a pod that was removed by force proves nothing of its guest."""
+        """When somebody vouched that the node is off; a pod that was removed by force proves nothing of its guest."""
         return _first(self._tainted())
 
     def restarted(self) -> int | None:
