@@ -46,6 +46,8 @@ class Migrate:
     """When to give up a target pod without a node; 0: KubeVirt's own patience of 300 s."""
     rounds: int = 1
     """How often each machine is migrated in a row (ping-pong)."""
+    rest_seconds: float = 0
+    """How long the machines are left alone between two rounds, so that the gaps of one do not run into the next's."""
     cancel_after_seconds: float | None = None
     """Cancel each, by deleting its object, so long after it has begun to move data; None: let them end."""
     through: bool = True
@@ -78,7 +80,9 @@ class Migrate:
                 raise CannotRunError(f"Post-copy is not possible here: {reason}")
             self.policy.apply(self.cluster, self.journal)
         self._instances.update({machine.name: _uid(machine) for machine in self.machines})
-        for _ in range(self.rounds):
+        for number in range(self.rounds):
+            if number:
+                pause(self.rest_seconds, deadline)
             begun = [self._begin(machine) for machine in self.machines]
             self._runs.extend(begun)
             if self.through:

@@ -129,6 +129,18 @@ def test_each_round_is_followed_to_its_end_and_told(case: Case) -> None:
     assert fault.expectation.moved == {"vm-0": "Succeeded"}
 
 
+def test_machines_rest_between_two_rounds_only(tmp_path: Path) -> None:
+    """Not before the first, and not after the last."""
+    assert _spent(tmp_path / "rested", rest_seconds=5) - _spent(tmp_path / "at-once") == pytest.approx(2 * 5)
+
+
+def _spent(directory: Path, **how: Any) -> float:
+    deadline = _deadline()
+    with closing(Case(directory / "run" / "case")) as case:
+        _made(Migrations(), case, rounds=3, **how).inject(deadline)
+    return deadline.seconds - deadline.remaining
+
+
 def test_a_policy_is_journalled_before_it_is_made_and_withdrawn_after_the_last(case: Case) -> None:
     """It is cluster scoped, and selects one namespace only."""
     cluster = Migrations()
