@@ -34,7 +34,8 @@ def test_ping_pong(certification: Certification) -> None:
     """
     with certification.portal() as portal, certification.observed(portal) as observation:
         observation.baseline()
-        observation.undergo(observation.faults.migration(portal.machines[0], rounds=3, rest_seconds=BETWEEN_ROUNDS_SECONDS))
+        machine = portal.machines[0]
+        observation.undergo(observation.faults.migration(machine, rounds=3, rest_seconds=BETWEEN_ROUNDS_SECONDS))
         observation.settle()
         observation.audit()
     certification.conclude()
