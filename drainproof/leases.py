@@ -13,7 +13,7 @@ from drainproof.api import LEASES, NODES, Cluster, Object
 from drainproof.errors import ApiError, ConflictError, DrainproofError
 from drainproof.journal import Journal
 from drainproof.node import is_schedulable
-from drainproof.wait import Deadline, wait
+from drainproof.wait import Deadline, pause, wait
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,10 @@ DURATION_SECONDS = 60
 """A claim that was not renewed for so long is free to others: its holder is dead. Longer than any fault of the API."""
 RENEWALS = 4
 """How often a claim is renewed within its duration."""
+LOOK_SECONDS = 0.5
+"""How often those who wait look for free nodes."""
+HAND_OVER_SECONDS = 2 * LOOK_SECONDS
+"""So long does who gives nodes back leave them to those who wait: else a run of many cases would starve another."""
 
 
 class ClaimLostError(DrainproofError):
@@ -139,6 +143,7 @@ def claimed(
 ) -> Iterator[tuple[str, ...]]:
     """So many nodes for the length of a block, by name; waits for them and tells whom it waits for.
 
+    Afterwards others have the first choice for a moment.
     Raises WaitTimeoutError when they cannot be had in time, and at the end ClaimLostError when somebody else has taken
     one over meanwhile.
     """
@@ -152,7 +157,7 @@ def claimed(
         return nodes
 
     nodes = wait(
-        f"{count} nodes that nobody else disturbs", attempt, until=bool, deadline=deadline, every=2.0,
+        f"{count} nodes that nobody else disturbs", attempt, until=bool, deadline=deadline, every=LOOK_SECONDS,
         describe=lambda _: _waits_for(claims.others(), count),
     )
     renewer = _Renewer(claims, nodes)
@@ -161,6 +166,7 @@ def claimed(
             yield nodes
     finally:
         claims.release(nodes)
+        pause(HAND_OVER_SECONDS, Deadline(HAND_OVER_SECONDS, deadline.clock))
     if renewer.lost:
         raise ClaimLostError(renewer.lost)
 

@@ -99,8 +99,11 @@ def _answers(evidence: Evidence) -> list[Event]:
     return sorted((event for event in found if event.t_ns in evidence.window.span), key=lambda event: event.t_ns)
 
 
-def departures(evidence: Evidence, vm: str) -> Iterator[int]:
-    """When a member was first seen outside the primary component, by its own words or by its joining it again."""
+def departures(evidence: Evidence, vm: str) -> Iterator[Span]:
+    """When a member left the primary component, by its own words or by its joining it again.
+
+    A departure that it tells of is the moment of its word. One that only its return tells of lies in its absence.
+    """
     inside, counted = True, False
     told = [*evidence.of_kind(SOURCE, "state", vm), *evidence.of_kind(SOURCE, "join", vm)]
     for event in sorted(told, key=lambda event: event.t_ns):
@@ -109,12 +112,12 @@ def departures(evidence: Evidence, vm: str) -> Iterator[int]:
         if event.kind == "join":
             # It is told after the first state of the member that is back: a departure that was seen is the same one.
             if not counted and (event.data.get("way") in TRANSFERS or event.data.get("restarted") is True):
-                yield event.t_ns
+                yield Span(event.t_ns - int(float(event.data.get("seconds") or 0) * 1e9), event.t_ns)
             inside, counted = True, False
         elif _state(event).primary:
             inside = True
         elif inside:
-            yield event.t_ns
+            yield Span(event.t_ns, event.t_ns)
             inside, counted = False, True
 
 

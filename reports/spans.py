@@ -23,6 +23,10 @@ class Span:
     def overlaps(self, other: Span) -> bool:
         return self.begin < other.end and other.begin < self.end
 
+    def touches(self, other: Span) -> bool:
+        """Whether they share a moment at least; a span without length is one."""
+        return self.begin <= other.end and other.begin <= self.end
+
     def widened(self, seconds: float) -> Span:
         """The span with that much more time on both sides."""
         more = int(seconds * 1e9)

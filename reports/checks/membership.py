@@ -101,9 +101,9 @@ def _strays(evidence: Evidence, vm: str) -> Part:
     """Whether a member left that no fault was to take away."""
     name = f"departures of {vm}"
     explained = [reach(evidence, fault) for fault in evidence.faults if vm in fault.members or fault.expects.outage]
-    strange = [time for time in departures(evidence, vm) if not any(time in span for span in explained)]
+    strange = [left for left in departures(evidence, vm) if not any(left.touches(span) for span in explained)]
     if strange:
-        moment = evidence.at(strange[0])
+        moment = evidence.at(strange[0].end)
         reason = f"it left the primary component, first seen at {moment}, and no fault was to expel it"
         return Part(object=name, verdict=Verdict.FAIL, measured=len(strange), reason=reason, at=moment)
     return Part(object=name, verdict=Verdict.PASS, measured=0, reason="none but what a fault explains")
@@ -117,7 +117,7 @@ def _must_leave(fault: Fault) -> frozenset[str]:
 def _left(evidence: Evidence, fault: Fault, vm: str) -> Part:
     """Whether a member left because of a fault, and how it came back."""
     name, span = f"{vm} in {fault.phase}", Span(fault.span.begin, evidence.settled(fault))
-    gone = [time for time in departures(evidence, vm) if time in span]
+    gone = [left for left in departures(evidence, vm) if left.touches(span)]
     if not gone and not _missed(evidence, vm, span):
         if trouble := unwatched(evidence, vm):
             return Part(object=name, verdict=Verdict.UNKNOWN, reason=trouble)

@@ -14,7 +14,7 @@ import pytest
 from drainproof.api import LEASES, NODES, Cluster, Object, Resource
 from drainproof.errors import ConflictError, WaitTimeoutError
 from drainproof.journal import Journal
-from drainproof.leases import DURATION_SECONDS, ClaimLostError, NodeClaims, claimed
+from drainproof.leases import DURATION_SECONDS, LOOK_SECONDS, ClaimLostError, NodeClaims, claimed
 from drainproof.wait import Deadline
 from tests.unit.harness.fakes import FakeClock
 
@@ -188,7 +188,29 @@ def test_claims_last_as_long_as_the_block(tmp_path: Path) -> None:
     cluster = LeaseCluster()
     mine = claims_of(cluster, "mine", tmp_path)
     failing = pytest.raises(ZeroDivisionError)
-    with failing, claimed(mine, 4, Deadline(1)) as nodes:
+    with failing, claimed(mine, 4, Deadline(1, FakeClock())) as nodes:
         held = set(cluster.holders().values())
         len(nodes) / 0
     assert (held, cluster.leases) == ({"mine"}, {})
+
+
+@dataclass(kw_only=True)
+class Waiting(FakeClock):
+    """Time in which somebody else looks for nodes, as often as those who wait do."""
+
+    other: NodeClaims
+
+    def sleep(self, seconds: float) -> None:
+        """Look once in each of the pauses that fit in."""
+        for _ in range(int(seconds / LOOK_SECONDS)):
+            self.other.take(4)
+        super().sleep(seconds)
+
+
+def test_who_waits_is_next(tmp_path: Path) -> None:
+    """Who has many cases in a row does not keep the nodes from one to the next."""
+    cluster = LeaseCluster()
+    other = claims_of(cluster, "other", tmp_path / "other")
+    with claimed(claims_of(cluster, "mine", tmp_path), 4, Deadline(1, Waiting(other=other))):
+        assert other.take(4) == ()
+    assert set(cluster.holders().values()) == {"other"}

@@ -10,6 +10,7 @@ from reports import members
 from reports.evidence import PLANNED, UNPLANNED, Evidence
 from reports.judge import conclude
 from reports.members import departures
+from reports.spans import Span
 from reports.verdict import Verdict
 from tests.unit.reports import fault_spoils as bad
 from tests.unit.reports import spoils
@@ -274,7 +275,16 @@ def test_a_departure_is_counted_once(record: Record, tmp_path: Path) -> None:
     """A member that tells of its being outside, of its return, and of the transfer that brought it back, left once."""
     state(record, 19.2, LOST, cluster_status="non-Primary")
     evidence = Evidence.of(record.write(tmp_path / "run-1"))
-    assert list(departures(evidence, LOST)) == [at(19.2)]
+    assert list(departures(evidence, LOST)) == [Span(at(19.2), at(19.2))]
+
+
+def test_a_departure_that_only_the_return_tells_of_lies_in_the_absence(record: Record, tmp_path: Path) -> None:
+    """A fault explains it although its return is told after all was whole again."""
+    (join,) = record.found("membership", "join")
+    join["data"]["seconds"] = 5.0
+    evidence = Evidence.of(record.write(tmp_path / "run-1"))
+    (left,) = departures(evidence, LOST)
+    assert left == Span(join["t_ns"] - 5 * 10**9, join["t_ns"])
 
 
 def test_a_member_that_does_not_answer_is_not_whole(
