@@ -137,6 +137,13 @@ class Cluster:
         except NotFoundError:
             return
 
+    def at(self, path: str) -> Object | None:
+        """The object at a URL path, as a journal names it, or None when there is none."""
+        try:
+            return self._json("GET", path)
+        except NotFoundError:
+            return None
+
     def remove(self, path: str) -> None:
         """Delete the object at a URL path, as a journal names it; one that is gone already is not an error."""
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from drainproof.api import NAMESPACES, Cluster
+from drainproof.api import NAMESPACES, Cluster, Object
 from drainproof.errors import NotFoundError
 from drainproof.node import Node
 from drainproof.wait import Deadline, wait
@@ -134,9 +134,10 @@ class Journal:
             done.append(_on_node(name, partial(Node(cluster, name).untaint, key), f"freed of taint {key}"))
             self.untainted(name, key)
         for path in self.created:
-            cluster.remove(path)
+            if self._is_mine(cluster.at(path)):
+                cluster.remove(path)
+                done.append(f"{path} deleted")
             self.removed(path)
-            done.append(f"{path} deleted")
         for name in self.namespaces:
             delete_namespace(cluster, name, deadline)
             self.deleted(name)
@@ -157,6 +158,13 @@ class Journal:
         for path in self.created:
             self.removed(path)
         self.closed()
+
+    def _is_mine(self, found: Object | None) -> bool:
+        """Whether an object is there and no other run's: a stale claim is taken over under the same name."""
+        if found is None:
+            return False
+        holder = (found.get("spec") or {}).get("holderIdentity")
+        return holder is None or str(holder).startswith(f"{self.path.parent.name}/")
 
     def _open(self, begun: str, ended: str) -> list[str]:
         left: dict[str, None] = {}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from drainproof.api import LEASES, NODES, Cluster, Object
 from drainproof.errors import ApiError, ConflictError, DrainproofError
 from drainproof.journal import Journal
-from drainproof.node import is_schedulable
+from drainproof.node import takes_machines
 from drainproof.wait import Deadline, pause, wait
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,10 @@ def nodes_in_use(cluster: Cluster, now: Callable[[], datetime] = system_now) -> 
 
 
 def usable_nodes(cluster: Cluster) -> list[str]:
-    """The nodes that are schedulable, or will be again once those who disturb them just now are done."""
+    """The nodes that take machines, or will again once those who disturb them just now are done."""
     held = nodes_in_use(cluster)
     nodes = cluster.items(NODES)
-    return [node["metadata"]["name"] for node in nodes if is_schedulable(node) or node["metadata"]["name"] in held]
+    return [node["metadata"]["name"] for node in nodes if takes_machines(node) or node["metadata"]["name"] in held]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class NodeClaims:
         later node than any of these and is not waiting for them: two claimants never starve each other.
         """
         taken_by_others = self.others()
-        nodes = [node["metadata"]["name"] for node in self.cluster.items(NODES) if is_schedulable(node)]
+        nodes = [node["metadata"]["name"] for node in self.cluster.items(NODES) if takes_machines(node)]
         free = sorted(name for name in nodes if name not in taken_by_others)[:count]
         if len(free) < count:
             return ()
@@ -149,16 +149,16 @@ def claimed(
     """
     told: set[str] = set()
 
-    def attempt() -> tuple[str, ...]:
-        nodes = claims.take(count)
-        if not nodes and (sentence := _waits_for(claims.others(), count)) not in told:
-            told.add(sentence)
-            tell(sentence)
-        return nodes
+    def attempt() -> tuple[tuple[str, ...], str]:
+        nodes, trouble = _try_to_take(claims, count)
+        if trouble and trouble not in told:
+            told.add(trouble)
+            tell(trouble)
+        return nodes, trouble
 
-    nodes = wait(
-        f"{count} nodes that nobody else disturbs", attempt, until=bool, deadline=deadline, every=LOOK_SECONDS,
-        describe=lambda _: _waits_for(claims.others(), count),
+    nodes, _ = wait(
+        f"{count} nodes that nobody else disturbs", attempt, until=lambda seen: bool(seen[0]), deadline=deadline,
+        every=LOOK_SECONDS, describe=lambda seen: seen[1],
     )
     renewer = _Renewer(claims, nodes)
     try:
@@ -197,6 +197,15 @@ class _Renewer:
                     self.lost = self.lost or str(error)
                 except ApiError as error:
                     log.info("the claim of node %s could not be renewed yet: %s", node, error)
+
+
+def _try_to_take(claims: NodeClaims, count: int) -> tuple[tuple[str, ...], str]:
+    """Nodes, or why there are none yet; who is waited for may just be disturbing the API."""
+    try:
+        nodes = claims.take(count)
+        return nodes, "" if nodes else _waits_for(claims.others(), count)
+    except ApiError as error:
+        return (), f"waiting for {count} free nodes: the API does not answer ({error.code} {error.reason})"
 
 
 def _waits_for(others: dict[str, str], count: int) -> str:

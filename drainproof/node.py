@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from drainproof.api import NODES, PODS, Cluster, Object
 
+RUNS_MACHINES = "kubevirt.io/schedulable"
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -43,6 +45,13 @@ class Node:
         pods = self.cluster.items(PODS, fields=f"spec.nodeName={self.name}")
         return [pod for pod in pods if not _stays(pod)]
 
+    def unmanaged_pods(self) -> list[str]:
+        """The running pods, as namespace/name, that nobody would create again: kubectl drains them only by force."""
+        return [
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in self.pods_to_evict()
+            if not _has_controller(pod) and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ]
+
 
 def is_schedulable(node: Object) -> bool:
     """Whether a node object is Ready, not cordoned, and free of taints that keep ordinary pods away."""
@@ -52,8 +61,17 @@ def is_schedulable(node: Object) -> bool:
     return conditions.get("Ready") == "True" and not node.get("spec", {}).get("unschedulable") and not kept_away
 
 
+def takes_machines(node: Object) -> bool:
+    """Whether it is schedulable, and KubeVirt's agent on it works: that keeps the label `kubevirt.io/schedulable`."""
+    return is_schedulable(node) and (node["metadata"].get("labels") or {}).get(RUNS_MACHINES) == "true"
+
+
 def _stays(pod: Object) -> bool:
     meta = pod["metadata"]
     if "kubernetes.io/config.mirror" in meta.get("annotations", {}):
         return True
     return any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", []))
+
+
+def _has_controller(pod: Object) -> bool:
+    return any(owner.get("controller") for owner in pod["metadata"].get("ownerReferences", []))

@@ -133,6 +133,15 @@ class TimerFacts(BaseModel):
     """How long the NodeHealthCheck sees a node unready before it remediates."""
 
 
+class ApiChaosFacts(BaseModel):
+    """Leave to disturb the Kubernetes API of the whole cluster with Chaos Mesh, and what that takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tls: Mapping[str, str] = Field(default_factory=dict)
+    """HTTPChaos' `spec.tls`: where the API server's certificate is; empty: it needs none."""
+
+
 class Target(BaseModel):
     """What a run has to know about a cluster; the embedded lab prints it, for a real cluster a TOML file holds it."""
 
@@ -157,6 +166,9 @@ class Target(BaseModel):
     power: PowerFacts | None = None
     """How nodes are powered off and on; None: they cannot be."""
     timers: TimerFacts = TimerFacts()
+    api_chaos: ApiChaosFacts | None = None
+    """How the Kubernetes API itself may be disturbed; None: it may not. Chaos Mesh recovers through that API, so on a
+    cluster that somebody needs, leave it out."""
     is_lab: bool = False
 
     @field_validator("vantages")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from drainproof.clock import Clock, SystemClock
-from drainproof.errors import UnexpectedStateError, WaitTimeoutError
+from drainproof.errors import ApiError, NotFoundError, UnexpectedStateError, WaitTimeoutError
 
 Seen = TypeVar("Seen")
 
@@ -71,3 +71,22 @@ def wait(
 def pause(seconds: float, deadline: Deadline) -> None:
     """Let time pass, for what is defined by its length (a baseline, a pace), but never past the deadline."""
     deadline.clock.sleep(min(seconds, deadline.remaining))
+
+
+def answered(what: str, ask: Callable[[], Seen], deadline: Deadline) -> Seen:
+    """What the API answers, once it does: somebody else's case may be disturbing it just now.
+
+    NotFoundError is an answer, and raised. Raises WaitTimeoutError with the last of the other errors.
+    """
+
+    def look() -> tuple[Seen] | ApiError:
+        try:
+            return (ask(),)
+        except NotFoundError:
+            raise
+        except ApiError as error:
+            return error
+
+    seen = wait(what, look, until=lambda seen: isinstance(seen, tuple), deadline=deadline, every=1.0)
+    assert isinstance(seen, tuple)
+    return seen[0]

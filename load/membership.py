@@ -117,8 +117,9 @@ class Watcher:
             way, evidence = way_of(absence, self._files or {}, files)
             size, counted = self._bytes(connection, way, absence.share)
             self._tell(
-                "join", way=way, seconds=round(absence.seconds, 3), bytes=size, evidence=f"{evidence}; {counted}",
-                restarted=absence.restarted, handed_over=absence.handed_over, states=list(absence.states),
+                "join", way=way, since_ns=absence.since_ns, seconds=round(absence.seconds, 3), bytes=size,
+                evidence=f"{evidence}; {counted}", restarted=absence.restarted, handed_over=absence.handed_over,
+                states=list(absence.states),
             )
         self._files, self._to_tell = files, None
 

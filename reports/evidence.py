@@ -58,9 +58,15 @@ class Fault:
     kind: str
     target: str
     span: Span
+    begun_ns: int
+    """When it was ordered."""
     injected_ns: int | None
     """When it was seen to have happened; None if it was not."""
     healed_ns: int | None
+    over_ns: int | None
+    """Until when it lasted: when its end was ordered if it tells, else when it was seen to have healed."""
+    lasted: bool
+    """False if it says that it had ended by itself before its end was ordered: nobody knows when."""
     expects: Expectation
     happened: bool
     healed: bool
@@ -319,18 +325,23 @@ class Evidence:
         own = [event for event in self.events if event.source == "fault" and event.object.endswith(f"/{number}")]
         told = {event.kind: event for event in own}
         span = self.phases.get(phase) or Span(self.began(phase) or 0, self.window.span.end)
-        begun, proof = told.get("begin"), told.get("proof")
-        facts: Mapping[str, Any] = begun.data if begun else {}
+        begun, healed, proof = (told.get(kind) for kind in ("begin", "healed", "proof"))
+        if begun is None or not begun.data.get("fault"):
+            raise MissingEvidenceError(f"events.jsonl has no event fault/begin that says what was done in {phase}")
         proved: Mapping[str, Any] = proof.data if proof else {}
+        healed_ns, ends = (healed.t_ns, _each(healed.data)) if healed else (None, [])
         return Fault(
             number=number,
             phase=phase,
-            kind=str(facts.get("fault") or ""),
-            target=str(facts.get("target") or ""),
+            kind=str(begun.data["fault"]),
+            target=str(begun.data.get("target") or ""),
             span=span,
+            begun_ns=begun.t_ns,
             injected_ns=told["injected"].t_ns if "injected" in told else None,
-            healed_ns=told["healed"].t_ns if "healed" in told else None,
-            expects=_expectation(phase, facts),
+            healed_ns=healed_ns,
+            over_ns=min((int(end["ordered_ns"]) for end in ends if "ordered_ns" in end), default=healed_ns),
+            lasted=all(end.get("lasted") is not False for end in ends),
+            expects=_expectation(phase, begun.data.get("expects")),
             happened=proved.get("happened") is True,
             healed=proved.get("healed") is True,
             proven=proof is not None,
@@ -343,11 +354,33 @@ class Evidence:
         return settle.end if settle else self.window.span.end
 
 
-def _expectation(phase: str, facts: Mapping[str, Any]) -> Expectation:
+def _each(healed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What tells how a fault ended: the event itself, and what it holds of each of several that were done as one."""
+    return [healed, *(end for one in healed.get("together") or () for end in _each(one))]
+
+
+def _expectation(phase: str, told: object) -> Expectation:
+    """Raises MissingEvidenceError when it is not what a fault tells: what is excused must not be guessed."""
+    cannot = f"what {phase} expects cannot be read"
+    if not isinstance(told, Mapping) or not told:
+        raise MissingEvidenceError(f"{cannot}: it is not told")
     try:
-        return Expectation.of_json(facts.get("expects") or {})
+        expects = Expectation.of_json(told)
     except TypeError as error:
-        raise MissingEvidenceError(f"what {phase} expects cannot be read: {error}") from error
+        raise MissingEvidenceError(f"{cannot}: {error}") from error
+    plain = Expectation()
+    odd = [name for name in told if not _is_like(getattr(expects, name), getattr(plain, name))]
+    if odd:
+        raise MissingEvidenceError(f"{cannot}: {', '.join(odd)}")
+    return expects
+
+
+def _is_like(value: object, plain: object) -> bool:
+    """Whether a value has the form of another: a truth, or names alone or with a word each."""
+    if not isinstance(value, type(plain)):
+        return False
+    names = [*value, *value.values()] if isinstance(value, Mapping) else value
+    return not isinstance(names, list | tuple) or all(isinstance(name, str) for name in names)
 
 
 def _name(vm: object) -> str:

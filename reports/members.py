@@ -105,20 +105,47 @@ def departures(evidence: Evidence, vm: str) -> Iterator[Span]:
     A departure that it tells of is the moment of its word. One that only its return tells of lies in its absence.
     """
     inside, counted = True, False
-    told = [*evidence.of_kind(SOURCE, "state", vm), *evidence.of_kind(SOURCE, "join", vm)]
-    for event in sorted(told, key=lambda event: event.t_ns):
-        if event.t_ns not in evidence.window.span:
-            continue
+    silent, back = after_silence(evidence, vm)
+    for event in _words(evidence, vm, back):
         if event.kind == "join":
             # It is told after the first state of the member that is back: a departure that was seen is the same one.
             if not counted and (event.data.get("way") in TRANSFERS or event.data.get("restarted") is True):
-                yield Span(event.t_ns - int(float(event.data.get("seconds") or 0) * 1e9), event.t_ns)
+                yield _absence(event)
             inside, counted = True, False
         elif _state(event).primary:
             inside = True
         elif inside:
-            yield Span(event.t_ns, event.t_ns)
+            yield Span(silent.t_ns if silent and event.t_ns > evidence.window.span.end else event.t_ns, event.t_ns)
             inside, counted = False, True
+
+
+def after_silence(evidence: Evidence, vm: str) -> tuple[Event | None, State | None]:
+    """Of a member that does not answer when the window ends: since when, and what it told next."""
+    silent: Event | None = None
+    for event in _answers(evidence):
+        if event.object == vm:
+            silent = (silent or event) if event.kind == "lost" else None
+    later = [event for event in evidence.of_kind(SOURCE, "state", vm) if event.t_ns > evidence.window.span.end]
+    return silent, _state(later[0]) if silent and later else None
+
+
+def _words(evidence: Evidence, vm: str, back: State | None) -> list[Event]:
+    """What tells of a member's departures, by time: its words in the window, and what ends an absence after it."""
+    window = evidence.window.span
+    joins = [event for event in evidence.of_kind(SOURCE, "join", vm) if event.t_ns >= window.begin]
+    told = [event for event in joins if _absence(event).begin <= window.end]
+    told += [
+        event for event in evidence.of_kind(SOURCE, "state", vm)
+        if event.t_ns in window or (back is not None and event.t_ns == back.t_ns)
+    ]
+    return sorted(told, key=lambda event: event.t_ns)
+
+
+def _absence(join: Event) -> Span:
+    """When a member that is back was away; an older record tells only when that was told, and how long it was."""
+    lasted = int(float(join.data.get("seconds") or 0) * 1e9)
+    since = join.data.get("since_ns")
+    return Span(join.t_ns - lasted, join.t_ns) if since is None else Span(int(since), int(since) + lasted)
 
 
 def _whole(latest: dict[str, State], size: int) -> bool:

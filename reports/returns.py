@@ -9,7 +9,7 @@ from drainproof.record import Event
 from reports.absences import absence
 from reports.evidence import Evidence, Fault
 from reports.spans import Span
-from reports.streams import HTTP_NEW, SQL
+from reports.streams import target_of, timed_streams
 from reports.watches import SOURCE
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
@@ -24,6 +24,7 @@ class Lost:
     evidence: Evidence
     fault: Fault
     vm: str
+    """Its name, or the virtual address: a fault that takes the whole service takes that away too."""
 
     @property
     def node(self) -> str:
@@ -32,7 +33,7 @@ class Lost:
 
     @property
     def uid(self) -> str:
-        """Which instance it was when the fault began."""
+        """Which instance it was when the fault began; empty if nobody knows."""
         return str(self._before.data.get("uid") or "") if self._before else ""
 
     @property
@@ -52,9 +53,9 @@ class Lost:
         return min(begins, default=self.fault.injected_ns or self.fault.span.begin)
 
     @property
-    def streams(self) -> tuple[str, str]:
+    def streams(self) -> tuple[str, ...]:
         """What it has to serve again."""
-        return f"{HTTP_NEW}/{self.vm}", f"{SQL}/{self.vm}"
+        return tuple(stream for stream in timed_streams(self.evidence) if target_of(stream) == self.vm)
 
     def noticed(self) -> int | None:
         """When the cluster first knew: of its node for a node's loss, else of the instance or the member itself."""
@@ -91,14 +92,11 @@ class Lost:
 
     def restarted(self) -> int | None:
         """When another instance of it was first seen running."""
-        return _first(
-            event for event in self._instances()
-            if event.data.get("uid") != self.uid and event.data.get("phase") == "Running"
-        )
+        return _first(event for event in self._others() if event.data.get("phase") == "Running")
 
     def recreated(self) -> int | None:
         """When another instance of it was first seen at all."""
-        return _first(event for event in self._instances() if event.data.get("uid") != self.uid)
+        return _first(self._others())
 
     def rebooted(self) -> int | None:
         """When its guest was first seen in another boot."""
@@ -120,6 +118,10 @@ class Lost:
 
     def _instances(self) -> list[Event]:
         return self._after(self._watched())
+
+    def _others(self) -> list[Event]:
+        """What was seen of other instances of it; nothing is told to be one while it is not known which it was."""
+        return [event for event in self._instances() if self.uid and event.data.get("uid") not in (None, "", self.uid)]
 
     def _nodes(self) -> list[Event]:
         return [event for event in self._after(self.evidence.of_kind(SOURCE, "node")) if _names(event, self.node)]

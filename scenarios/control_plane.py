@@ -1,9 +1,10 @@
 """Disturb the Kubernetes API itself with Chaos Mesh's HTTPChaos: away, slow, failing, forgetful of watches.
 
-Every client is hit: controllers, node agents and the harness. A fault happened when a request of the harness met it. It
-ends by itself after its duration; while it lasts it may keep the harness from ending it sooner, so give `heal` a
-deadline that lies behind that end. Chaos Mesh looks into the API server's TLS only with the certificate that `tls`
-names; in the lab the API server disturbs itself and needs none.
+Every client is hit: controllers, node agents and the harness. A fault happened when a request of the harness met it.
+In the lab it ends by itself after its duration; while it lasts it may keep the harness from ending it sooner, so give
+`heal` a deadline that lies behind that end. Chaos Mesh itself recovers through the very API that it disturbs: on a real
+cluster nothing may end it, and so it is done only where the target's facts allow it. Chaos Mesh looks into the API
+server's TLS only with the certificate that `tls` names; in the lab the API server disturbs itself and needs none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from drainproof.api import HTTP_CHAOS, Cluster
-from drainproof.errors import ApiError
+from drainproof.errors import ApiError, UnexpectedStateError
 from drainproof.wait import Deadline, wait
 from scenarios.chaos import Experiment
 from scenarios.fault import Proof
@@ -78,7 +79,13 @@ class ApiFault(ABC):
         return Experiment(self.cluster, HTTP_CHAOS, self.namespace, spec)
 
     def inject(self, deadline: Deadline) -> Proof:
-        """Order the experiment and see a request meet it; raises WaitTimeoutError when none does."""
+        """Order the experiment and see a request meet it; raises WaitTimeoutError when none does.
+
+        Raises UnexpectedStateError when requests look so without it: then nothing would show that it happened.
+        """
+        before = self._ask(deadline)
+        if self.is_met(before):
+            raise UnexpectedStateError(f"a request is answered without {self.kind} before it is injected", before)
         self.experiment.create()
         met = wait(
             f"a request meets {self.kind}", lambda: self._ask(deadline), until=self.is_met,
@@ -154,7 +161,7 @@ class ApiSlow(ApiFault):
         return {"target": "Request", "delay": f"{self.delay_ms}ms"}
 
     def is_met(self, answer: Answer) -> bool:
-        return answer.seconds >= self.delay_ms / 1000
+        return answer.code == 200 and answer.seconds >= self.delay_ms / 1000
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drainproof.api import MIGRATIONS, NODES, Cluster, Object
-from drainproof.errors import EvictionRefusedError, NotFoundError, WaitTimeoutError
+from drainproof.errors import CannotRunError, EvictionRefusedError, NotFoundError, WaitTimeoutError
 from drainproof.journal import Journal
 from drainproof.node import Node, is_schedulable
 from drainproof.record import EventLog
@@ -36,8 +36,14 @@ class Drain:
     def run(self, deadline: Deadline) -> None:
         """Drain the node, see the virtual machines Ready elsewhere, uncordon it whatever happened, record the proof.
 
-        Raises WaitTimeoutError when pods or machines did not leave in time.
+        Raises CannotRunError, before anything is done, when a pod on it has no controller and would be lost, and
+        WaitTimeoutError when pods or machines did not leave in time.
         """
+        if lost := Node(self.cluster, self.node).unmanaged_pods():
+            raise CannotRunError(
+                f"Node {self.node} has pods that no controller would create again: {', '.join(sorted(lost))}; "
+                "remove them, or use other nodes."
+            )
         before = {machine.name: machine.instance for machine in self.machines}
         moving = sorted(name for name, instance in before.items() if instance and instance.node == self.node)
         self.events.add("drain", "begin", self.node, vms=moving)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from drainproof.api import CLAIMS, MACHINES, NODES, SECRETS, Cluster, Object
+from drainproof.errors import UnexpectedStateError
 from drainproof.journal import Journal
 from drainproof.node import Node, is_schedulable
 from drainproof.spec import VmSpec
@@ -14,6 +15,7 @@ from drainproof.wait import Deadline, wait
 from scenarios.fault import Proof
 
 UNSCHEDULABLE = "ErrorUnschedulable"
+NEVER = "never asked for"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,9 @@ class ExtraMachine:
         return {"status": seen, "cordoned": list(self.nodes)}
 
     def heal(self, deadline: Deadline) -> Proof:
-        """See that it still waits, remove it, and let the nodes be used again."""
+        """Remove it and let the nodes be used again; raises UnexpectedStateError when it waited no longer."""
         machine = VirtualMachine(self.cluster, self.target, self.namespace)
-        status = machine.status if self.cluster.find(MACHINES, self.target, self.namespace) else "never asked for"
+        status = machine.status if self.cluster.find(MACHINES, self.target, self.namespace) else NEVER
         try:
             self.cluster.delete(MACHINES, self.target, self.namespace)
             wait(
@@ -68,6 +70,8 @@ class ExtraMachine:
         finally:
             for name in self._cordoned:
                 self._uncordon(name, deadline)
+        if status not in (UNSCHEDULABLE, NEVER):
+            raise UnexpectedStateError(f"virtual machine {self.target} waited for a node to the end", status)
         return {"status": status}
 
     def _uncordon(self, name: str, deadline: Deadline) -> None:

@@ -22,13 +22,22 @@ def health_checks(cluster: Cluster) -> list[Object]:
         return []
 
 
-@contextmanager
-def acting(cluster: Cluster) -> Iterator[Object]:
-    """A check that acts for the length of a block; one that only the lab has paused is paused again after it.
+def unpaused(cluster: Cluster) -> list[str]:
+    """The names of the checks that would act now."""
+    return [check["metadata"]["name"] for check in health_checks(cluster) if not _requests(check)]
 
-    Raises CannotRunError when there is none that acts. The pause is not in the journal: it is the lab's own, and goes
-    down with the lab; a run that is killed in the block leaves the lab's check unpaused.
+
+def refuse_unpaused(cluster: Cluster) -> None:
+    """Raises CannotRunError when a check would fence a lost node.
+
+    Ask it while the nodes are claimed: the lab's own check acts only for a case that has claimed them all.
     """
+    if names := unpaused(cluster):
+        raise CannotRunError(f"NodeHealthCheck {', '.join(names)} would fence the node that is to be lost; pause it.")
+
+
+def check_to_act(cluster: Cluster) -> Object:
+    """The check that `acting` lets act. Raises CannotRunError when there is none."""
     checks = health_checks(cluster)
     own = next((check for check in checks if _requests(check) == [LAB_PAUSE]), None)
     check = own or next((check for check in checks if not _requests(check)), None)
@@ -36,8 +45,20 @@ def acting(cluster: Cluster) -> Iterator[Object]:
         raise CannotRunError(
             "No NodeHealthCheck of this cluster acts: install the operator with a remediation, or unpause its check."
         )
-    name = check["metadata"]["name"]
-    if own is not None:
+    return check
+
+
+@contextmanager
+def acting(cluster: Cluster) -> Iterator[Object]:
+    """A check that acts for the length of a block; one that only the lab has paused is paused again after it.
+
+    Enter it once every node is claimed: it fences whatever node is lost meanwhile, for whatever reason.
+    Raises CannotRunError when there is none that acts. The pause is not in the journal: it is the lab's own, and goes
+    down with the lab; a run that is killed in the block leaves the lab's check unpaused.
+    """
+    check = check_to_act(cluster)
+    name, paused = check["metadata"]["name"], bool(_requests(check))
+    if paused:
         _pause(cluster, name, [])
     try:
         yield wait(
@@ -46,7 +67,7 @@ def acting(cluster: Cluster) -> Iterator[Object]:
             deadline=Deadline(STATUS_SECONDS), describe=lambda seen: seen.get("status"),
         )
     finally:
-        if own is not None:
+        if paused:
             _pause(cluster, name, [LAB_PAUSE])
 
 

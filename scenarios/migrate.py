@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drainproof.api import MIGRATIONS, NODES, Cluster, Object
-from drainproof.errors import CannotRunError, WaitTimeoutError
+from drainproof.errors import CannotRunError, UnexpectedStateError, WaitTimeoutError
 from drainproof.expectation import Expectation
 from drainproof.journal import Journal
 from drainproof.record import EventLog
@@ -25,6 +25,8 @@ UNSCHEDULABLE_SECONDS = "kubevirt.io/migrationUnschedulablePodTimeoutSeconds"
 """How long a migration's target pod may wait for a node before KubeVirt gives up; 300 s without it."""
 NO_POST_COPY = "drainproof.dev/post-copy-unavailable"
 """Annotation of a node that cannot take a guest over in post-copy, with the reason."""
+ABORTED = "Succeeded"
+"""The abortStatus of a migration that was cancelled in time."""
 EVERY_SECONDS = 0.1
 
 
@@ -46,6 +48,8 @@ class Migrate:
     """When to give up a target pod without a node; 0: KubeVirt's own patience of 300 s."""
     rounds: int = 1
     """How often each machine is migrated in a row (ping-pong)."""
+    mode: str = ""
+    """The mode in which each has to succeed, PreCopy or PostCopy; empty: in either."""
     rest_seconds: float = 0
     """How long the machines are left alone between two rounds, so that the gaps of one do not run into the next's."""
     cancel_after_seconds: float | None = None
@@ -92,7 +96,11 @@ class Migrate:
         return {"migrations": {run.name: run.phase for run in self._runs}, "policy": _manifest(self.policy)}
 
     def heal(self, deadline: Deadline) -> Proof:
-        """See the migrations through, take the policy back, and see each machine unharmed."""
+        """See the migrations through, take the policy back, see each machine unharmed, and what was asked done.
+
+        Raises UnexpectedStateError when a migration followed another policy, took another mode, was not cancelled in
+        time or found a target that was to be refused: then the fault has no proof.
+        """
         try:
             self._see_through([run for run in self._runs if not run.told], deadline)
         finally:
@@ -101,7 +109,23 @@ class Migrate:
         if self.unharmed:
             for machine in self.machines:
                 self._see_unharmed(machine, deadline)
+        if strange := {run.name: trouble for run in self._runs if (trouble := self._trouble(run))}:
+            raise UnexpectedStateError(f"each migration of {self.target} went as it was asked to", strange)
         return {"outcomes": {run.name: run.phase for run in self._runs}}
+
+    def _trouble(self, run: MigrationRun) -> str:
+        """Why a migration was not the one that was asked for, whatever its end, or empty."""
+        state = run.state
+        mode, policy = str(state.get("mode") or "PreCopy"), str(state.get("migrationPolicyName") or "")
+        if self.policy and state and policy != self.policy.name:
+            return f"it followed the policy {policy!r}, not {self.policy.name!r}"
+        if self.mode and run.phase == "Succeeded" and mode != self.mode:
+            return f"it succeeded in mode {mode}, not in {self.mode}"
+        if self.cancel_after_seconds is not None and not (run.cancelled and state.get("abortStatus") == ABORTED):
+            return f"it was not cancelled: it ended as {run.phase}, its abort as {state.get('abortStatus')!r}"
+        if self.unschedulable_seconds and state.get("targetNode"):
+            return f"its target was not refused: it found node {state['targetNode']}"
+        return ""
 
     def _begin(self, machine: VirtualMachine) -> MigrationRun:
         marks = {UNSCHEDULABLE_SECONDS: str(self.unschedulable_seconds)} if self.unschedulable_seconds else {}

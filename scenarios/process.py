@@ -65,7 +65,11 @@ class PauseGuest:
 
 @dataclass(frozen=True, kw_only=True)
 class KillLauncher:
-    """The pod of a running machine is deleted by force: its guest dies at once, and is started anew, cold."""
+    """The pod of a running machine is deleted by force: its guest is lost, and is started anew, cold.
+
+    In the lab the guest dies at once. A kubelet may give the processes of a pod that is gone from the API their grace
+    all the same (kubernetes/kubernetes #120449): then the guest shuts down in good order while its successor starts.
+    """
 
     cluster: Cluster
     machine: VirtualMachine

@@ -97,6 +97,7 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
             "driver": "redfish", "url": config.redfish_url, "user": REDFISH_USER,
             "password_file": str(config.redfish_password_file), "ca_file": str(config.ca_file),
         },
+        "api_chaos": {},
         "timers": {
             "node_grace_seconds": config.node_grace_seconds, "toleration_seconds": config.toleration_seconds,
             "unhealthy_seconds": config.unhealthy_seconds,

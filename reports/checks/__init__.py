@@ -34,7 +34,7 @@ from reports.members import observed
 from reports.migrations import migrations
 from reports.verdict import Claim
 
-VERSION = "3"
+VERSION = "4"
 """Changes whenever a check may conclude something else from the same record."""
 
 SUCCEEDED = "Succeeded"

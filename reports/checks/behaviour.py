@@ -41,8 +41,8 @@ def check(evidence: Evidence) -> Claim:
 def _behaved(evidence: Evidence, claimed: Claimed) -> Part:
     """What one workload shows of the database's behaviour."""
     report = claimed.check(evidence)
-    if not report.acknowledged:
-        reason = "no transaction was acknowledged"
+    if not report.writes:
+        reason = "no transaction that writes was acknowledged"
         return Part(object=claimed.workload, verdict=Verdict.UNKNOWN, reason=reason)
     found = report.of((BEHAVIOUR | FAILURES) - accusing(evidence))
     told = "; ".join(f"{finding.count} x {finding.kind}: {finding.witness}" for finding in found)

@@ -42,9 +42,17 @@ def _fault(evidence: Evidence, fault: Fault) -> Part:
         told = f"not proved that the fault {' and '.join(lacking)}" if lacking else "the fault reported an error"
         reason = f"{told}: {'; '.join(fault.reasons) or 'no reason given'}"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=evidence.at(fault.span.begin))
-    if fault.injected_ns is None or fault.healed_ns is None:
+    if fault.injected_ns is None or fault.over_ns is None or fault.healed_ns is None:
         reason = "it is told to be proved, but the record lacks when it was injected or healed"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason)
+    if not fault.begun_ns <= fault.injected_ns <= fault.over_ns <= fault.healed_ns:
+        times = (fault.begun_ns, fault.injected_ns, fault.over_ns, fault.healed_ns)
+        moments = ", ".join(evidence.at(moment) for moment in times)
+        reason = f"it is told to have been ordered, injected, ended and healed in no possible order: {moments}"
+        return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason)
+    if not fault.lasted:
+        reason = "it ended by itself before its end was ordered: nobody knows how long it lasted"
+        return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=evidence.at(fault.healed_ns))
     seconds = (fault.healed_ns - fault.injected_ns) / 1e9
     return Part(
         object=name,

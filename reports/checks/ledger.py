@@ -189,9 +189,11 @@ def _identical(table: str, of_members: Mapping[str, _Table | None]) -> Part:
 
 
 def _differing(there: Mapping[str, _Table]) -> Keys:
+    """The keys of rows that not all members hold alike, or that one of them holds more than once."""
     rows = np.concatenate([np.stack((one.keys, one.digests), axis=1) for one in there.values()])
     distinct, counts = np.unique(rows, axis=0, return_counts=True)
-    return np.unique(distinct[counts != len(there), 0])
+    doubled = [one.keys[1:][np.diff(one.keys) == 0] for one in there.values()]
+    return np.unique(np.concatenate((distinct[counts != len(there), 0], *doubled)))
 
 
 def _odd_one(there: Mapping[str, _Table], key: int) -> str:

@@ -6,7 +6,18 @@ import numpy as np
 
 from drainproof.record import Event, Outcome
 from reports.evidence import Evidence, Fault
-from reports.members import NIL, SOURCE, all_states, asked, departures, reach, states, unwatched
+from reports.members import (
+    NIL,
+    SILENT_SECONDS,
+    SOURCE,
+    after_silence,
+    all_states,
+    asked,
+    departures,
+    reach,
+    states,
+    unwatched,
+)
 from reports.spans import Span
 from reports.streams import SQL
 from reports.verdict import Claim, Facts, Part, Verdict, sum_up
@@ -153,10 +164,10 @@ def _way(event: Event) -> str:
 def _refused(evidence: Evidence, fault: Fault, vm: str) -> Part:
     """A minority must not acknowledge: what it took alone would be lost or contradict the others."""
     name, stream = f"writes to {vm} in {fault.phase}", f"{SQL}/{vm}"
-    if fault.injected_ns is None or fault.healed_ns is None or stream not in evidence.samples:
-        reason = f"the record lacks when the fault lasted, or {stream}"
+    if fault.injected_ns is None or fault.over_ns is None or not fault.lasted or stream not in evidence.samples:
+        reason = f"the record lacks how long the fault lasted, or {stream}"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason)
-    span = Span(fault.injected_ns + int(REFUSAL_SECONDS * 1e9), fault.healed_ns)
+    span = Span(fault.injected_ns + int(REFUSAL_SECONDS * 1e9), fault.over_ns)
     samples = evidence.samples[stream]
     ended = (samples.end_ns >= span.begin) & (samples.end_ns <= span.end)
     taken = np.flatnonzero(ended & (samples.outcome == Outcome.OK))
@@ -173,19 +184,24 @@ def _refused(evidence: Evidence, fault: Fault, vm: str) -> Part:
 
 
 def _end(evidence: Evidence, vm: str) -> Part:
+    """How a member stood at the end; one that a fault held away, which never healed, is not accused."""
     name, told = f"{vm} at the end", states(evidence, vm)
     if not told:
         return Part(object=name, verdict=Verdict.UNKNOWN, reason="it never told how it stands in its cluster")
-    last, size = told[-1], len(evidence.vms)
-    lost = [event for event in evidence.of_kind(SOURCE, "lost", vm) if event.t_ns in evidence.window.span]
-    again = evidence.of_kind(SOURCE, "state", vm)[-1].t_ns
-    moment = evidence.at(last.t_ns)
-    if lost and lost[-1].t_ns > again:
-        reason = f"it did not answer any more from {evidence.at(lost[-1].t_ns)} on: {lost[-1].data.get('reason')}"
-        return Part(object=name, verdict=Verdict.FAIL, measured=1, reason=reason, at=moment)
-    if not last.synced or last.size != size:
+    lost, back = after_silence(evidence, vm)
+    last, size = back or told[-1], len(evidence.vms)
+    if lost and back is None:
+        moment, accused = evidence.at(lost.t_ns), evidence.window.span.end - lost.t_ns > SILENT_SECONDS * 1e9
+        reason = f"it did not answer any more from {moment} on: {lost.data.get('reason')}"
+    elif last.synced and last.size == size:
+        reason = f"Primary and Synced in a cluster of {size}"
+        return Part(object=name, verdict=Verdict.PASS, measured=0, reason=reason, at=evidence.at(last.t_ns))
+    else:
+        moment, accused = evidence.at(last.t_ns), True
         status = "Primary" if last.primary else "not Primary"
         reason = f"{status}, {last.comment or last.local_state}, in a cluster of {last.size} at {moment}"
-        return Part(object=name, verdict=Verdict.FAIL, measured=1, reason=reason, at=moment)
-    reason = f"Primary and Synced in a cluster of {size}"
-    return Part(object=name, verdict=Verdict.PASS, measured=0, reason=reason, at=moment)
+    lasting = [fault.phase for fault in evidence.faults if fault.takes_away and fault.healed_ns is None]
+    if lasting:
+        accused, reason = False, f"{reason}; {', '.join(lasting)} had not healed when the run ended"
+    verdict = Verdict.FAIL if accused else Verdict.UNKNOWN
+    return Part(object=name, verdict=verdict, measured=int(accused), reason=reason, at=moment)

@@ -9,22 +9,24 @@ from drainproof.record import Event
 from reports.evidence import Evidence
 from reports.spans import Span
 from reports.verdict import Claim, Part, Verdict, sum_up
-from reports.watches import blind
+from reports.watches import SOURCE, blind
 
 ID = "placement.separate-nodes"
 TITLE = "The virtual machines never shared a node, at any observed moment"
+VMI = "vmi"
 GONE = ("Succeeded", "Failed")
 
 
 def check(evidence: Evidence) -> Claim:
     """Replay the watch of VirtualMachineInstances and look for two on one node."""
-    history = list(_history(evidence))
+    changes = _changes(evidence)
+    history = list(_history(evidence, changes))
     names = [vm.name for vm in evidence.vms]
     parts = [_pair(evidence, history, first, second) for first, second in combinations(names, 2)]
     parts += [part for name in names if (part := _unseen(history, name))]
-    seen = sum(time in evidence.window.span for time, _ in history)
+    seen = sum(event.kind == VMI and event.t_ns in evidence.window.span for event in changes)
     good = f"{len(names)} virtual machines on {len(names)} different nodes through {seen} observed changes"
-    trouble = blind(evidence, "vmi", evidence.window.span) or evidence.window.incomplete
+    trouble = blind(evidence, VMI, evidence.window.span) or evidence.window.incomplete
     summary = sum_up(parts, lambda _: good, trouble)
     return Claim(
         id=ID,
@@ -41,18 +43,29 @@ def check(evidence: Evidence) -> Claim:
     )
 
 
-def _history(evidence: Evidence) -> Iterator[tuple[int, dict[str, str]]]:
-    """The node of each placed VM after each change, up to the end of the window."""
-    prefix = f"{evidence.namespace}/"
-    names = {vm.name for vm in evidence.vms}
+def _changes(evidence: Evidence) -> list[Event]:
+    """What the watch told of the portal's VMs up to the end of the window, and when it broke, by time."""
+    ours = {f"{evidence.namespace}/{vm.name}" for vm in evidence.vms} | {vm.name for vm in evidence.vms}
+    told = [event for event in evidence.of_kind(SOURCE, VMI) if event.object in ours]
+    broken = [event for event in evidence.of_kind(SOURCE, "lost") if event.object in (VMI, "")]
+    found = [event for event in (*told, *broken) if event.t_ns <= evidence.window.span.end]
+    return sorted(found, key=lambda event: event.t_ns)
+
+
+def _history(evidence: Evidence, changes: list[Event]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The node of each placed VM after each change.
+
+    A watch that broke lists all of them anew, one after the other: until then nobody knows where the others are.
+    """
     nodes: dict[str, str] = {}
-    for event in evidence.of_kind("watch", "vmi"):
-        name = event.object.removeprefix(prefix)
-        if name not in names or event.t_ns > evidence.window.span.end:
-            continue
-        nodes.pop(name, None)
-        if node := _node(event):
-            nodes[name] = node
+    for event in changes:
+        if event.kind != VMI:
+            nodes.clear()
+        else:
+            name = event.object.removeprefix(f"{evidence.namespace}/")
+            nodes.pop(name, None)
+            if node := _node(event):
+                nodes[name] = node
         yield event.t_ns, dict(nodes)
 
 

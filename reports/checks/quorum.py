@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
+from drainproof.record import Event
 from reports.absences import absence
 from reports.checks import placement
+from reports.checks.hypervisor import about
 from reports.evidence import Evidence
 from reports.members import State, all_states, asked, unwatched
+from reports.migrations import Migration, migrations
 from reports.series import Series, by_host, series
 from reports.spans import Span
 from reports.streams import HTTP_NEW
@@ -61,7 +64,32 @@ def _pair(evidence: Evidence, first: str, second: str) -> Part:
                 moment = evidence.at(both.begin)
                 reason = f"both away at {moment}, for {both.seconds:.3f} s, and no fault was to take both"
                 return Part(object=name, verdict=Verdict.FAIL, reason=reason, at=moment)
+    if unseen := _unseen(evidence, first, second, allowed):
+        return Part(object=name, verdict=Verdict.UNKNOWN, reason=unseen)
     return Part(object=name, verdict=Verdict.PASS, reason="never away at the same moment, but where a fault took both")
+
+
+def _unseen(evidence: Evidence, first: str, second: str, allowed: list[Span]) -> str:
+    """Why two may have paused at the same moment without anybody's seeing it, or empty."""
+    moved = migrations(evidence)
+    for one, other in product(*([move for move in moved if move.vm == vm] for vm in (first, second))):
+        begin = max(one.span.begin, other.span.begin)
+        if not one.span.touches(other.span) or any(begin in span for span in allowed):
+            continue
+        unpaused = [move.vmim for move in (one, other) if not _paused(evidence, move)]
+        if unpaused:
+            both = f"{one.vmim} and {other.vmim} were under way at {evidence.at(begin)}"
+            return f"{both}, and when the guest paused in {', '.join(unpaused)} is not recorded"
+    return ""
+
+
+def _paused(evidence: Evidence, migration: Migration) -> bool:
+    """Whether the record tells when the guest was stopped for a migration, and when it ran again."""
+    return any(_stopped(event) for event in evidence.of_kind("hypervisor", "downtime") if about(event, migration))
+
+
+def _stopped(event: Event) -> bool:
+    return bool(event.data.get("stop_ns") and event.data.get("resume_ns"))
 
 
 def _allowed(evidence: Evidence, first: str, second: str) -> list[Span]:
@@ -78,7 +106,7 @@ def _away(evidence: Evidence, vm: str) -> list[Span]:
     pauses = [
         Span(int(event.data["stop_ns"]), int(event.data["resume_ns"]))
         for event in evidence.of_kind("hypervisor", "downtime", vm)
-        if event.data.get("stop_ns") and event.data.get("resume_ns")
+        if _stopped(event)
     ]
     lost = []
     for fault in evidence.faults:

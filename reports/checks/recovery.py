@@ -8,11 +8,13 @@ from reports.absences import absence
 from reports.evidence import Evidence, Fault
 from reports.returns import Lost
 from reports.spans import Span
+from reports.streams import VIRTUAL_IP
 from reports.verdict import Claim, Part, Verdict, sum_up
 from reports.watches import blind
 
 ID = "recovery.times"
 TITLE = "Each machine that was lost served again within the recovery time objective, and none was started twice"
+UNNAMED = "the record does not tell which instance it was before the fault"
 DOCUMENTED = "nobody fenced node {node}; this is KubeVirt's documented behaviour"
 RETURNING_NS = 5_000_000_000
 """A node that comes back may end its old pods so long before it is seen ready: what follows is its return's doing."""
@@ -24,6 +26,7 @@ def check(evidence: Evidence) -> Claim:
     """Judge every machine of every fault, each step of its return by its own evidence."""
     lost = [Lost(evidence, fault, vm) for fault in evidence.faults for vm in sorted(_taken(evidence, fault))]
     parts = [part for one in lost for part in _parts(one)]
+    parts += [_served(Lost(evidence, fault, VIRTUAL_IP)) for fault in evidence.faults if fault.expects.outage]
     if not lost and not evidence.window.incomplete:
         parts = [Part(object="machines", verdict=Verdict.PASS, reason="no fault was to take one away")]
     serving = [part.measured for part in parts if part.measured is not None]
@@ -114,7 +117,7 @@ def _restarted(one: Lost) -> Part:
     """It must have been started anew; where nothing was fenced two guests may have run on one disk."""
     when, rebooted = one.restarted(), one.rebooted()
     if when is None and rebooted is None:
-        if trouble := blind(one.evidence, "vmi", one.span):
+        if trouble := _unsure(one, one.span):
             return Part(object=_named(one, "restarted"), verdict=Verdict.UNKNOWN, reason=trouble)
         waited, limit = (one.span.end - one.lost_ns) / 1e9, one.evidence.limits.rto_seconds
         verdict = Verdict.FAIL if waited > limit else Verdict.UNKNOWN
@@ -123,6 +126,11 @@ def _restarted(one: Lost) -> Part:
     if when is None:
         return _seen(one, "restarted", rebooted or 0, "the guest was back in another boot")
     return _seen(one, "restarted", when, "another instance of it was running")
+
+
+def _unsure(one: Lost, span: Span) -> str:
+    """Why another instance may have gone unseen in a span, or empty."""
+    return blind(one.evidence, "vmi", span) or ("" if one.uid else UNNAMED)
 
 
 def _stayed_down(one: Lost) -> Part:
@@ -135,7 +143,7 @@ def _stayed_down(one: Lost) -> Part:
         moment = one.evidence.at(again)
         reason = f"restarted at {moment} although nobody fenced node {one.node}: two guests may have run on one disk"
         return Part(object=name, verdict=Verdict.FAIL, reason=reason, at=moment)
-    if trouble := blind(one.evidence, "vmi", Span(one.fault.span.begin, until)):
+    if trouble := _unsure(one, Span(one.fault.span.begin, until)):
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=trouble)
     if again is not None and again < until:
         moment = one.evidence.at(again)
@@ -146,7 +154,7 @@ def _stayed_down(one: Lost) -> Part:
 
 
 def _served(one: Lost) -> Part:
-    """When its web server and its database both served again; of one that stays down, from its node's return."""
+    """When all of its streams served again; of one that stays down, from its node's return."""
     name, limit = _named(one, "serves again"), one.evidence.limits.rto_seconds
     missing = [stream for stream in one.streams if stream not in one.evidence.samples]
     if missing:

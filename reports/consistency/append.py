@@ -14,7 +14,7 @@ import numpy as np
 
 from drainproof.record import History
 from reports.consistency import append_reads, append_relations
-from reports.consistency.columns import last_of, place, unclear
+from reports.consistency.columns import last_of, place, unclear, written
 from reports.consistency.findings import Findings, Flags, Integers, Kind, Report, Teller
 from reports.consistency.lists import Lists, lists_of
 
@@ -44,6 +44,7 @@ def check(history: History, members: Sequence[str], at: Callable[[int], str] | N
     return Report(
         operations=len(history),
         acknowledged=int(history.acknowledged.sum()),
+        writes=written(history),
         reads=len(np.unique(lists.reads.row[~history.final[lists.reads.row]])),
         findings=found.all(),
         open_present=int((still_open & there).sum()),

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from drainproof.record import Act, History
-from reports.consistency.columns import place, steps_of
-from reports.consistency.findings import Findings, Integers, Kind, Report, Teller, shown
+from reports.consistency.columns import place, steps_of, written
+from reports.consistency.findings import Findings, Integers, Kind, Report, Teller
 
 WORKLOAD = "bank"
 
@@ -39,8 +39,8 @@ def check(
     unread = _at_the_end(history, reads[final], members, teller, found)
     rows = history.steps.row[reads[~final]]
     return Report(
-        operations=len(history), acknowledged=int(history.acknowledged.sum()), reads=len(np.unique(rows)),
-        findings=found.all(), unread=tuple(unread),
+        operations=len(history), acknowledged=int(history.acknowledged.sum()), writes=written(history),
+        reads=len(np.unique(rows)), findings=found.all(), unread=tuple(unread),
     )
 
 
@@ -58,9 +58,9 @@ def _at_the_end(
         own = finals[history.member[history.steps.row[finals]] == place(history, member)]
         if len(own):
             last[member] = int(own[-1])
-    held = {member: shown(history.steps.seen_by(step)) for member, step in last.items()}
+    held = {member: tuple(history.steps.seen_by(step).tolist()) for member, step in last.items()}
     if len(set(held.values())) > 1:
-        told = "; ".join(f"{member} {balances}" for member, balances in held.items())
+        told = "; ".join(f"{member} {list(balances)}" for member, balances in held.items())
         rows = [int(history.steps.row[step]) for step in last.values()]
         found.add(Kind.DIFFERENT, 1, (f"the balances differ: {told}", teller.ops(rows)))
     return [f"the balances were not read on {member} at the end" for member in members if member not in last]

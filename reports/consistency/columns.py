@@ -9,6 +9,8 @@ import numpy as np
 from drainproof.record import Act, History
 from reports.consistency.findings import Flags, Integers
 
+WRITES = (Act.APPEND, Act.TRANSFER, Act.ADD, Act.WRITE, Act.BUMP)
+"""The steps that change something."""
 CHUNK_VALUES = 1 << 22
 """How many values are compared at once: what a checker needs is bounded by the history, not by what it compares."""
 
@@ -64,6 +66,12 @@ def last_of(groups: Integers) -> tuple[Integers, Integers]:
 def steps_of(history: History, act: Act) -> Integers:
     """The places of the steps that do one thing."""
     return np.flatnonzero(history.steps.act == act)
+
+
+def written(history: History) -> int:
+    """How many operations wrote something before the end and were acknowledged."""
+    rows = np.unique(history.steps.row[np.isin(history.steps.act, WRITES)])
+    return int((history.acknowledged[rows] & ~history.final[rows]).sum())
 
 
 def unclear(history: History) -> Flags:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from drainproof.record import Act, History
-from reports.consistency.columns import steps_of
+from reports.consistency.columns import steps_of, written
 from reports.consistency.findings import Findings, Kind, Report, Teller
 
 WORKLOAD = "counter"
@@ -31,5 +31,6 @@ def check(history: History, at: Callable[[int], str] | None = None) -> Report:
         said = f"two increments of counter {history.steps.key[order[one]]} wrote the same number"
         found.add(Kind.LOST_UPDATE, lost, teller.witness(said, *rows))
     return Report(
-        operations=len(history), acknowledged=int(history.acknowledged.sum()), reads=0, findings=found.all()
+        operations=len(history), acknowledged=int(history.acknowledged.sum()), writes=written(history), reads=0,
+        findings=found.all(),
     )

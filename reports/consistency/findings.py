@@ -75,6 +75,8 @@ class Report:
 
     operations: int
     acknowledged: int
+    writes: int
+    """Acknowledged operations that wrote before the end."""
     reads: int
     """Acknowledged operations that read before the end."""
     findings: tuple[Finding, ...]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from drainproof.record import Act, History
-from reports.consistency.columns import place, unclear
+from reports.consistency.columns import place, unclear, written
 from reports.consistency.findings import Findings, Kind, Report, Teller
 from reports.verdict import MissingEvidenceError
 
@@ -79,17 +79,17 @@ def check(history: History, members: Sequence[str], at: Callable[[int], str] | N
             reads += not history.final[row]
             if history.final[row]:
                 finals[key, int(history.member[row])] = value
-    written = [key for key, register in registers.items() if register.ends]
+    changed = [key for key, register in registers.items() if register.ends]
     unread = [
         f"{len(missing)} registers were not read on {member} at the end"
         for member in members
-        if (missing := [key for key in written if (key, place(history, member)) not in finals])
+        if (missing := [key for key in changed if (key, place(history, member)) not in finals])
     ]
     _compare(finals, watch)
     present, absent = _resolved(history, registers, finals)
     return Report(
-        operations=len(history), acknowledged=int(acknowledged.sum()), reads=reads, findings=watch.found.all(),
-        open_present=present, open_absent=absent, unread=tuple(unread),
+        operations=len(history), acknowledged=int(acknowledged.sum()), writes=written(history), reads=reads,
+        findings=watch.found.all(), open_present=present, open_absent=absent, unread=tuple(unread),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from drainproof.record import Act, History
-from reports.consistency.columns import place, steps_of, unclear
+from reports.consistency.columns import place, steps_of, unclear, written
 from reports.consistency.findings import Findings, Flags, Integers, Kind, Report, Teller
 from reports.verdict import MissingEvidenceError
 
@@ -75,6 +75,7 @@ def check(history: History, members: Sequence[str], at: Callable[[int], str] | N
     return Report(
         operations=len(history),
         acknowledged=int(history.acknowledged.sum()),
+        writes=written(history),
         reads=int((~history.final[history.steps.row[reads]]).sum()),
         findings=found.all(),
         open_present=int((still_open & at_the_end).sum()),

@@ -35,4 +35,4 @@ class PowerDriver(Protocol):
         """Cut the node's power at once, without a shutdown; returns when that was accepted, not when it is done."""
 
     def on(self, node: str) -> None:
-        """Give the node power; returns when that was accepted."""
+        """Give the node power; returns when that was accepted. A node that has power may be refused it."""

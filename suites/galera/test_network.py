@@ -39,8 +39,10 @@ def test_nobody_has_a_majority(certification: Certification) -> None:
     with certification.portal() as portal, certification.observed(portal) as observation:
         observation.baseline()
         faults, names = observation.faults, portal.plan.names
-        seconds = certification.profile.budgets.fault
-        parted = faults.together(*(faults.partition(one, seconds=seconds) for one in portal.machines[:2]))
+        seconds, (first, second, third) = certification.profile.budgets.fault, portal.machines
+        parted = faults.together(
+            faults.partition(first, seconds=seconds), faults.partition(second, others=[third], seconds=seconds)
+        )
         with observation.under(
             parted, Expectation(lost=names, expelled=names, refuses_writes=names, outage=True)
         ):

@@ -6,20 +6,22 @@ import pytest
 
 from drainproof.api import NODE_HEALTH_CHECKS
 from fixtures.certification import Certification
-from scenarios.health_check import acting
+from scenarios.health_check import acting, check_to_act, refuse_unpaused
 from scenarios.node_loss import Fence
 from scenarios.power import PowerDriver
 
 pytestmark = pytest.mark.unplanned
 
 
+@pytest.mark.usefixtures("no_operator")
 def test_node_loss_without_fencing(certification: Certification, power: PowerDriver) -> None:
     """When a node dies and nobody fences it, its virtual machine is not started elsewhere, and the others serve on.
 
-    Preconditions: the node's power is cut; nothing tells Kubernetes that it is really off.
+    Preconditions: the node's power is cut; nothing tells Kubernetes that it is really off, no NodeHealthCheck either.
     Expected: the documented finding: the pod stays Terminating and its machine stays down until the node is back.
     """
     with certification.portal() as portal, certification.observed(portal) as observation:
+        refuse_unpaused(certification.cluster)
         observation.baseline()
         node = observation.node_of(portal.machines[0])
         loss = observation.faults.node_loss(node, power)
@@ -30,13 +32,15 @@ def test_node_loss_without_fencing(certification: Certification, power: PowerDri
     certification.conclude()
 
 
+@pytest.mark.usefixtures("no_operator")
 def test_node_loss_fenced_by_taint(certification: Certification, power: PowerDriver) -> None:
     """When a node dies and is declared out of service, its virtual machine starts elsewhere and joins the others.
 
-    Preconditions: the node's power controller says Off before the out-of-service taint is set.
+    Preconditions: the node's power controller says Off before the taint is set; no NodeHealthCheck acts.
     Expected: the others serve on within the limits of a failover; the lost member is back, whole, within its time.
     """
     with certification.portal() as portal, certification.observed(portal) as observation:
+        refuse_unpaused(certification.cluster)
         observation.baseline()
         node = observation.node_of(portal.machines[1])
         loss = observation.faults.node_loss(node, power, Fence.TAINT)
@@ -55,9 +59,10 @@ def test_node_loss_fenced_by_an_operator(certification: Certification, power: Po
     Preconditions: the operator and a remediation are installed; its check covers the node.
     Expected: nobody but the operator acts; the lost member is back, whole, within its time, and so is the node.
     """
+    check_to_act(certification.cluster)
     with (
-        acting(certification.cluster),
         certification.portal() as portal,
+        acting(certification.cluster),
         certification.observed(portal) as observation,
     ):
         observation.baseline()

@@ -63,13 +63,14 @@ def test_post_copy(certification: Certification) -> None:
     with certification.portal() as portal, certification.observed(portal) as observation:
         observation.baseline()
         policy = observation.faults.migration_policy(bandwidth="16Mi", post_copy=True, completion_seconds_per_gib=5)
-        observation.undergo(observation.faults.migration(portal.machines[1], policy=policy))
+        observation.undergo(observation.faults.migration(portal.machines[1], policy=policy, mode="PostCopy"))
         observation.settle()
         observation.audit()
     certification.conclude()
 
 
 @pytest.mark.unplanned
+@pytest.mark.usefixtures("no_operator")
 @pytest.mark.needs(MIGRATION_POLICIES)
 def test_the_target_node_dies(certification: Certification, power: PowerDriver) -> None:
     """The node to which a machine is being migrated loses its power, and the machine serves on where it was.
@@ -93,6 +94,7 @@ def test_the_target_node_dies(certification: Certification, power: PowerDriver) 
 
 
 @pytest.mark.unplanned
+@pytest.mark.usefixtures("no_operator")
 @pytest.mark.needs(MIGRATION_POLICIES)
 def test_the_source_node_dies(certification: Certification, power: PowerDriver) -> None:
     """The node from which a machine is being migrated loses its power, and the machine is started anew elsewhere.

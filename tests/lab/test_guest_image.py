@@ -1,5 +1,6 @@
 """The guest image, built and started under software emulation without the rest of the lab."""
 
+import json
 import socket
 import struct
 import subprocess
@@ -14,6 +15,7 @@ from lab.image import EMULATED_CPU, GuestImage, ensure, nocloud
 
 HTTP_PORT = 18080
 AGENT_PORT = 18007
+ECHOES_PORT = 18009
 PATIENCE_S = 60.0
 META_DATA = '{"instance-id": "one.test", "local-hostname": "guest-one"}\n'
 USER_DATA = """#!/bin/sh
@@ -44,7 +46,8 @@ def console(image: GuestImage, tmp_path: Path) -> Iterator[Path]:
             "-nodefaults", "-display", "none", "-serial", f"file:{log}", "-kernel", str(image.kernel),
             "-initrd", str(image.initrd), "-append", image.cmdline, "-device", "virtio-net-pci,netdev=net",
             "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{HTTP_PORT}-:80,"
-            f"hostfwd=udp:127.0.0.1:{AGENT_PORT}-:7007,hostfwd=tcp:127.0.0.1:{AGENT_PORT}-:7007"]  # fmt: skip
+            f"hostfwd=udp:127.0.0.1:{AGENT_PORT}-:7007,hostfwd=tcp:127.0.0.1:{AGENT_PORT}-:7007,"
+            f"hostfwd=tcp:127.0.0.1:{ECHOES_PORT}-:7009"]  # fmt: skip
     for serial, path, readonly in disks:
         argv += ["-drive", f"if=none,id={serial},file={path},format=raw,readonly={readonly}",
                  "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]  # fmt: skip
@@ -86,6 +89,28 @@ def test_guest_answers_the_stopwatch(console: Path) -> None:
     with socket.create_connection(("127.0.0.1", AGENT_PORT), timeout=PATIENCE_S) as connection:
         connection.sendall(request * 2)
         assert connection.recv(32, socket.MSG_WAITALL) == request * 2
+
+
+def test_guest_sends_echo_requests_of_its_own(console: Path) -> None:
+    """The service starts its program for each client, which reaches an agent: here the guest's own."""
+    told = wait("echoes", lambda: _told(b"127.0.0.1 10 20\n"), until=_all_answered, deadline=Deadline(PATIENCE_S))
+    assert told["sent"] == 10
+    assert _told(b"127.0.0.1 1 20\n")["answered"] == 1
+
+
+def _told(wish: bytes) -> dict[str, float]:
+    """Return what the guest tells of echoes, nothing when it does not listen yet."""
+    try:
+        with socket.create_connection(("127.0.0.1", ECHOES_PORT), timeout=PATIENCE_S) as connection:
+            connection.sendall(wish)
+            told: dict[str, float] = json.loads(connection.makefile().readline() or "{}")
+            return told
+    except OSError:
+        return {}
+
+
+def _all_answered(told: dict[str, float]) -> bool:
+    return told.get("answered") == told.get("sent", 0) > 0
 
 
 def _exchange(client: socket.socket, request: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -107,6 +108,35 @@ def test_a_member_that_was_not_read_at_the_end_is_named(workload: str) -> None:
     history = [one for one in clean(workload, 42) if not (one.final and one.member == "portal-b")]
     (unread,) = checked(workload, history).unread
     assert "portal-b" in unread
+
+
+@pytest.mark.parametrize(("workload", "step", "read"), [
+    ("append", plants.append(X, 1), plants.read(X)), ("bank", Step(Act.TRANSFER, 1, 2, (3,)), Step(Act.BALANCES)),
+    ("set", plants.add(1), Step(Act.MEMBERS)), ("register", plants.write(X, 1), plants.get(X, 0)),
+    ("counter", Step(Act.BUMP, X, 1), None),
+])
+def test_only_writes_that_were_acknowledged_before_the_end_count_as_such(
+    workload: str, step: Step, read: Step | None
+) -> None:
+    """Neither reads, nor refused writes, nor what is read at the end; an operation counts once."""
+    reads = [op(901, read, workload=workload)] if read else []
+    refused = op(902, step, workload=workload, outcome=Outcome.ERROR)
+    history = [*clean(workload, 42, operations=0), *reads, refused]
+    assert checked(workload, history).writes == 0
+    both = [step._replace(value=7), step._replace(value=8)]
+    assert checked(workload, [*history, op(903, *both, workload=workload)]).writes == 1
+
+
+def test_balances_are_compared_to_the_first_of_many_accounts() -> None:
+    """However few of them a witness would show."""
+    ends = {member: (100 - (member == "portal-b"), 100 + (member == "portal-b"), *[100] * 14) for member in MEMBERS}
+    history = [
+        replace(op(number, Step(Act.BALANCES, seen=seen), workload="bank", member=member, at=9000), final=True)
+        for number, (member, seen) in enumerate(ends.items(), 901)
+    ]
+    (finding,) = bank.check(History.of(history), MEMBERS, 16, 1600).findings
+    assert finding.kind is Kind.DIFFERENT
+    assert "portal-b [99, 101, 100" in finding.witness
 
 
 @pytest.mark.parametrize(("workload", "step"), [

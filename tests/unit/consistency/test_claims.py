@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from drainproof.expectation import Expectation
 from drainproof.record import Act, Case, Operation, Outcome, Step
 from drainproof.record.history import table_of, write_history
 from reports.checks import CHECKS, behaviour, consistency
@@ -27,6 +28,8 @@ APPEND, BANK, SET, SESSION = (claimed.id for claimed in consistency.CLAIMS)
 BEHAVIOUR = behaviour.ID
 WORKLOADS = {APPEND: "append", BANK: "bank", SET: "set", SESSION: "register"}
 RATE = 10.0
+LAST_TICK_NS = 540 * SECOND
+"""No clean history lasts longer."""
 
 
 @dataclass
@@ -51,8 +54,13 @@ class Run:
 
 
 def _moment(t_ns: int) -> int:
-    """From the simulated world's seconds to the record's clock: a tick is 20 ms, the audit comes after the end."""
-    return BEGIN + t_ns // 50 if t_ns < plants.AUDIT_NS else at(END + 3) + t_ns % SECOND
+    """From the simulated world's ticks to the record's clock: all over the window, what is planted close to its end.
+
+    The audit comes after the end.
+    """
+    if t_ns >= plants.AUDIT_NS:
+        return at(END + 3) + t_ns % SECOND
+    return BEGIN + min(t_ns, LAST_TICK_NS) // 18 + max(0, t_ns - LAST_TICK_NS) // 1000
 
 
 @pytest.fixture
@@ -178,6 +186,35 @@ def _refuse_all(run: Run) -> None:
     run.histories["append"] = [replace(one, outcome=Outcome.ERROR) for one in run.histories["append"]]
 
 
+def _read_only(run: Run) -> None:
+    """Whoever writes is refused, and what was read is as if nobody ever had."""
+    run.histories["append"] = [
+        replace(one, outcome=Outcome.ERROR) if any(step.act == Act.APPEND for step in one.acts) else
+        replace(one, acts=tuple(step._replace(seen=()) for step in one.acts))
+        for one in run.histories["append"]
+    ]
+
+
+def _stop_at(run: Run, begin: float, member: str = "", until: float = END) -> None:
+    """From then on, nothing is answered any more, or nothing on one member."""
+
+    def left_open(one: Operation) -> Operation:
+        if one.final or not at(begin) <= _moment(one.end_ns) <= at(until) or member not in ("", one.member):
+            return one
+        acts = tuple(step._replace(seen=()) for step in one.acts)
+        return replace(one, outcome=Outcome.TIMEOUT, acts=acts)
+
+    run.histories = {workload: [left_open(one) for one in history] for workload, history in run.histories.items()}
+
+
+def _stop_after_a_fault(run: Run) -> None:
+    """The last drain was a fault, and one member never answered again."""
+    for event in run.record.found("run", "phase"):
+        event["data"]["phase"] = event["data"]["phase"].replace("drain/3", "fault/3")
+    run.record.event(22.1, "fault", "begin", "pause/3", fault="pause", expects=Expectation().as_json())
+    _stop_at(run, 27, VMS[1])
+
+
 def _write_only(run: Run) -> None:
     run.histories["append"] = [
         replace(one, acts=tuple(step for step in one.acts if step.act == Act.APPEND or one.final))
@@ -194,7 +231,12 @@ UNKNOWNS: list[tuple[Callable[[Run], Any], str]] = [
     (_use_table, "lists had 4 rows on portal-a before the history began"),
     (_forget_member, "lists were not read on portal-b at the end"),
     (_promise_more, "transactions a second undisturbed, of 900 promised"),
-    (_refuse_all, "no transaction of the workload append was acknowledged"),
+    (_refuse_all, "no transaction of the workload append that writes was acknowledged"),
+    (_read_only, "no transaction of the workload append that writes was acknowledged"),
+    (lambda run: _stop_at(run, 26.9), "no transaction was acknowledged in settle/3"),
+    (lambda run: _stop_at(run, 11, until=14), "no transaction was acknowledged in settle/1"),
+    (lambda run: _stop_at(run, 6, VMS[1]), "no transaction was acknowledged on portal-b after 00:00:06.000"),
+    (_stop_after_a_fault, "no transaction was acknowledged on portal-b after 00:00:27.000"),
     (_write_only, "no transaction of the workload append has read anything"),
     (_write_twice, "was appended to list 101 by two operations"),
     (lambda run: setattr(run, "kept", 12345), "the historian kept 12345 operations, the record holds"),

@@ -35,6 +35,7 @@ class FakeCluster:
     asked: int = 0
     pod_phase: str = "Running"
     pod_gone: bool = False
+    pod_controlled: bool = True
     node: str = "node-a"
     uid: str = "uid-1"
 
@@ -85,8 +86,10 @@ class FakeCluster:
         return self.log_text
 
     def _pod(self) -> Object:
+        owners = [{"kind": "VirtualMachineInstance", "controller": self.pod_controlled}]
         return {"metadata": {"name": "virt-launcher-vm-0-abcde", "namespace": "ns", "uid": "pod-1",
-                             "labels": {NAME_LABEL: "vm-0"}}, "status": {"phase": self.pod_phase}}
+                             "labels": {NAME_LABEL: "vm-0"}, "ownerReferences": owners},
+                "status": {"phase": self.pod_phase}}
 
     @staticmethod
     def _daemon() -> Object:

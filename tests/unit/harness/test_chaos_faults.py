@@ -1,4 +1,4 @@
-"""Faults that Chaos Mesh carries out: what they order, what they take for proof, how they end."""
+"""Faults of the API that Chaos Mesh carries out: what they order, what they take for proof, how they end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from drainproof.api import HTTP_CHAOS, NETWORK_CHAOS, Cluster, Object, Resource
-from drainproof.errors import ApiError, UnexpectedStateError, WaitTimeoutError
+from drainproof.api import HTTP_CHAOS, Cluster, Object, Resource
+from drainproof.errors import ApiError, DrainproofError, WaitTimeoutError
 from drainproof.wait import Deadline
 from scenarios.control_plane import ApiAway, ApiErrors, ApiFault, ApiSlow, WatchesExpired
-from scenarios.network import Delay, Loss, NetworkFault, Partition
 from tests.unit.harness.fakes import FakeClock
-
-KINDS = (NETWORK_CHAOS, HTTP_CHAOS)
 
 
 def seconds(text: str) -> float:
@@ -27,15 +24,12 @@ class ChaosMesh:
     """A cluster with Chaos Mesh in it: an HTTPChaos hits the fake's own requests until its duration is over."""
 
     clock: FakeClock = field(default_factory=FakeClock)
-    pods: tuple[str, ...] = (
-        "ns/virt-launcher-vm-0-aaaaa", "ns/virt-launcher-vm-1-bbbbb", "ns/virt-launcher-vm-10-ccccc",
-    )
     injects: bool = True
     item: Object | None = None
     born_ns: int = 0
 
     def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        assert resource in KINDS
+        assert resource == HTTP_CHAOS
         assert namespace == "ns"
         self.item, self.born_ns = copy.deepcopy(body), self.clock.now_ns
         return self.item
@@ -51,9 +45,7 @@ class ChaosMesh:
             return None
         assert self.item["metadata"]["name"] == name
         state = "True" if self.injects and self._in_force else "False"
-        records = [{"id": pod, "phase": "Injected"} for pod in self.pods]
-        return {**self.item, "status": {
-            "conditions": [{"type": "AllInjected", "status": state}], "experiment": {"containerRecords": records}}}
+        return {**self.item, "status": {"conditions": [{"type": "AllInjected", "status": state}]}}
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         self._request("DELETE")
@@ -89,54 +81,6 @@ def mesh() -> ChaosMesh:
 
 def fake(mesh: ChaosMesh) -> Cluster:
     return cast(Cluster, mesh)
-
-
-def test_a_partition_orders_both_directions_by_name_and_a_bounded_life(mesh: ChaosMesh) -> None:
-    """One side against the other, clients untouched; the proof names the pods; the end is the object's absence."""
-    fault = Partition(fake(mesh), "ns", ["vm-0"], ["vm-1", "vm-10"], 60)
-    proof = fault.inject(Deadline(10, mesh.clock))
-    spec = mesh.spec
-    assert (spec["action"], spec["direction"], spec["duration"], spec["mode"]) == ("partition", "both", "60s", "all")
-    named = [part["selector"]["expressionSelectors"][0]["values"] for part in (spec, spec["target"])]
-    assert named == [["vm-0"], ["vm-1", "vm-10"]]
-    assert (fault.kind, fault.target, proof["pods"]) == ("partition", "vm-0", list(mesh.pods))
-    assert fault.heal(Deadline(10, mesh.clock))["lasted"] is True
-    assert mesh.item is None
-
-
-@pytest.mark.parametrize(("fault", "part"), [
-    (Delay(cast(Cluster, None), "ns", ["a"], ["b"], 9, latency_ms=50, jitter_ms=5),
-     {"action": "delay", "delay": {"latency": "50ms", "jitter": "5ms", "correlation": "0"}}),
-    (Loss(cast(Cluster, None), "ns", ["a"], ["b"], 9, percent=2.5),
-     {"action": "loss", "loss": {"loss": "2.5", "correlation": "0"}}),
-])
-def test_delay_and_loss_in_chaos_meshs_words(fault: NetworkFault, part: dict[str, Any]) -> None:
-    """Numbers become Chaos Mesh's strings."""
-    assert fault.action() == part
-    assert part.items() <= fault.experiment.spec.items()
-
-
-def test_a_machine_that_was_not_selected_is_an_error(mesh: ChaosMesh) -> None:
-    """AllInjected says nothing about a name that matched no pod; vm-10's pod is not vm-1's."""
-    mesh.pods = ("ns/virt-launcher-vm-0-aaaaa", "ns/virt-launcher-vm-10-ccccc",
-    )
-    with pytest.raises(UnexpectedStateError, match="partition hits vm-1: "):
-        Partition(fake(mesh), "ns", ["vm-0"], ["vm-1"], 60).inject(Deadline(10, mesh.clock))
-
-
-def test_an_experiment_that_is_never_injected_is_an_error(mesh: ChaosMesh) -> None:
-    """The last conditions stand in it."""
-    mesh.injects = False
-    with pytest.raises(WaitTimeoutError, match="AllInjected"):
-        Partition(fake(mesh), "ns", ["vm-0"], ["vm-1"], 60).inject(Deadline(10, mesh.clock))
-
-
-def test_a_partition_that_ended_too_soon_says_so(mesh: ChaosMesh) -> None:
-    """Its duration was over before it was healed."""
-    fault = Partition(fake(mesh), "ns", ["vm-0"], ["vm-1"], 5)
-    fault.inject(Deadline(10, mesh.clock))
-    mesh.clock.sleep(6)
-    assert fault.heal(Deadline(10, mesh.clock))["lasted"] is False
 
 
 @pytest.mark.parametrize(("make", "code", "lasts"), [
@@ -177,3 +121,20 @@ def test_errors_that_the_harness_cannot_meet_are_refused() -> None:
     """Its own request is a GET."""
     with pytest.raises(ValueError, match="cannot be seen"):
         ApiErrors(cast(Cluster, None), "ns", 10, method="POST")
+
+
+@pytest.mark.parametrize(("slow", "match"), [
+    (0.9, "without api-slow before it is injected"), (0.0, "a request meets api-slow"),
+])
+def test_an_api_that_is_slow_anyway_or_fails_slowly_proves_nothing(mesh: ChaosMesh, slow: float, match: str) -> None:
+    """A late answer shows the fault only where answers came in time before, and only when it is an answer."""
+
+    def version() -> str:
+        mesh.clock.sleep(slow or 0.9 * (mesh.item is not None))
+        if mesh.item is not None:
+            raise ApiError("GET", 503, "", "too late")
+        return "v1.36.2"
+
+    mesh.version = version  # type: ignore[method-assign]
+    with pytest.raises(DrainproofError, match=match):
+        ApiSlow(fake(mesh), "ns", 10, delay_ms=800).inject(Deadline(20, mesh.clock))

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from drainproof.api import Cluster
-from drainproof.errors import WaitTimeoutError
+from drainproof.errors import CannotRunError, WaitTimeoutError
 from drainproof.journal import Journal
 from drainproof.record import Case, CaseReader, Event
 from drainproof.vm import VirtualMachine
@@ -88,3 +88,11 @@ def test_downtime_facts_of_a_real_launcher_log() -> None:
     assert (facts["downtime_ms"], facts["downtime_net_ms"], facts["total_ms"]) == (161, 158, 1376)
     assert (facts["migration_uid"], facts["stop_ns"], facts["resume_ns"]) == (uid, 100, 260)
     assert downtime_facts("nothing of interest") == {}
+
+
+def test_a_pod_that_nobody_would_create_again_is_not_drained(tmp_path: Path) -> None:
+    """As kubectl refuses it without --force; the node is not even cordoned."""
+    cluster = FakeCluster(pod_controlled=False)
+    with pytest.raises(CannotRunError, match="node-a has pods .* ns/virt-launcher-vm-0-abcde"):
+        _drain(cluster, tmp_path)
+    assert cluster.calls == []

@@ -21,6 +21,7 @@ class Undone:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.objects: dict[str, Object] = {}
 
     def patch(self, resource: Resource, name: str, patch: dict[str, Any], namespace: str | None = None) -> Object:
         self.calls.append(f"patch {resource.plural} {name} {json.dumps(patch)}")
@@ -28,6 +29,12 @@ class Undone:
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         self.calls.append(f"delete {resource.plural} {name}")
+
+    def at(self, path: str) -> Object | None:
+        return self.objects.get(path)
+
+    def remove(self, path: str) -> None:
+        self.calls.append(f"remove {path}")
 
     def find(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         return None
@@ -52,6 +59,21 @@ def test_only_what_is_left_is_undone_and_only_once(tmp_path: Path) -> None:
     assert done == ["node node-b uncordoned", "namespace left deleted"]
     assert not journal.unfinished
     assert not journal.undo(cast(Cluster, Undone()), Deadline(5, FakeClock()))
+
+
+def test_a_claim_that_another_run_has_taken_over_is_left_to_it(tmp_path: Path) -> None:
+    """Its name is the same; objects that nobody claims are the run's own, and what is gone needs nothing."""
+    journal, cluster = Journal.of(tmp_path / "run-1"), Undone()
+    journal.opened("kubeconfig", "", lab=False)
+    for path in ("/mine", "/theirs", "/policy", "/gone"):
+        journal.creating(path)
+    cluster.objects = {
+        "/mine": {"spec": {"holderIdentity": "run-1/drain"}}, "/theirs": {"spec": {"holderIdentity": "run-12/drain"}},
+        "/policy": {"spec": {}},
+    }
+    journal.undo(cast(Cluster, cluster), Deadline(5, FakeClock()))
+    assert cluster.calls == ["remove /mine", "remove /policy"]
+    assert not journal.unfinished
 
 
 def test_a_run_that_ended_but_left_something_is_unfinished(tmp_path: Path) -> None:

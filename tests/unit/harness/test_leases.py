@@ -12,9 +12,9 @@ from typing import Any, cast
 import pytest
 
 from drainproof.api import LEASES, NODES, Cluster, Object, Resource
-from drainproof.errors import ConflictError, WaitTimeoutError
+from drainproof.errors import ApiError, ConflictError, WaitTimeoutError
 from drainproof.journal import Journal
-from drainproof.leases import DURATION_SECONDS, LOOK_SECONDS, ClaimLostError, NodeClaims, claimed
+from drainproof.leases import DURATION_SECONDS, LOOK_SECONDS, ClaimLostError, NodeClaims, claimed, usable_nodes
 from drainproof.wait import Deadline
 from tests.unit.harness.fakes import FakeClock
 
@@ -26,15 +26,23 @@ class LeaseCluster:
     """Nodes and leases as an API server keeps them: names are unique, a stale resourceVersion is refused."""
 
     nodes: tuple[str, ...] = ("node-a", "node-b", "node-c", "node-d")
+    without_agent: tuple[str, ...] = ()
+    away: int = 0
+    """How many reads get no answer yet."""
     leases: dict[str, Object] = field(default_factory=dict)
     version: int = 0
     before_create: Callable[[str], None] = lambda name: None
     """Called before a lease is created: where a rival comes in between."""
 
     def items(self, resource: Resource, namespace: str | None = None) -> list[Object]:
+        if self.away:
+            self.away -= 1
+            raise ApiError("GET leases", 0, "Unreachable", "closed")
         if resource == NODES:
             ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-            return [{"metadata": {"name": name}, "spec": {}, "status": ready} for name in self.nodes]
+            marks = {"kubevirt.io/schedulable": "true"}
+            return [{"metadata": {"name": name, "labels": marks if name not in self.without_agent else {}},
+                     "spec": {}, "status": ready} for name in self.nodes]
         self._check(resource, namespace)
         return copy.deepcopy(list(self.leases.values()))
 
@@ -214,3 +222,22 @@ def test_who_waits_is_next(tmp_path: Path) -> None:
     with claimed(claims_of(cluster, "mine", tmp_path), 4, Deadline(1, Waiting(other=other))):
         assert other.take(4) == ()
     assert set(cluster.holders().values()) == {"other"}
+
+
+def test_a_node_without_kubevirts_agent_is_not_claimed(tmp_path: Path) -> None:
+    """Schedulable for pods, it takes no machine."""
+    cluster = LeaseCluster(without_agent=("node-b",))
+    assert claims_of(cluster, "mine", tmp_path).take(3) == ("node-a", "node-c", "node-d")
+    assert usable_nodes(cast(Cluster, cluster)) == ["node-a", "node-c", "node-d"]
+
+
+def test_who_waits_outlives_an_api_that_is_disturbed(tmp_path: Path) -> None:
+    """The case that holds the nodes may be the one that disturbs it."""
+    cluster, clock, told = LeaseCluster(), FakeClock(), list[str]()
+    cluster.away = 3
+    with claimed(claims_of(cluster, "mine", tmp_path), 4, Deadline(10, clock), told.append) as nodes:
+        assert len(nodes) == 4
+    assert told == ["waiting for 4 free nodes: the API does not answer (0 Unreachable)"]
+    cluster.away = 99
+    with pytest.raises(WaitTimeoutError, match="the API does not answer"):
+        claimed(claims_of(cluster, "mine", tmp_path), 4, Deadline(10, FakeClock()), told.append).__enter__()

@@ -39,6 +39,8 @@ class Migrations:
     """A cluster with one machine, whose migrations go through the given phases, one at each look."""
 
     phases: tuple[str, ...] = ("Pending", "Running", "Succeeded")
+    states: Object = field(default_factory=dict)
+    """What the instance tells of its migration, beside or instead of the usual."""
     uid_after: str = "uid-1"
     annotations: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -83,9 +85,12 @@ class Migrations:
 
     @property
     def _state(self) -> Object:
+        policies = [body["metadata"]["name"] for body in self.made if "selectors" in body["spec"]]
         state = {
             "migrationUid": UID, "mode": "PreCopy", "sourceNode": "node-a", "targetNode": "node-b",
             "sourcePod": "virt-launcher-vm-0-abcde",
+            **({"migrationPolicyName": policies[-1]} if policies else {}),
+            **self.states,
         }
         if self.deleted:
             failed = {"completed": True, "failed": True, "failureReason": "Live migration has been aborted"}
@@ -239,3 +244,27 @@ def test_phases_last_until_the_next() -> None:
     ]
     vmim = {"status": {"phaseTransitionTimestamps": stamps}}
     assert phase_seconds(vmim) == {"Pending": 3, "Scheduling": 1, "Running": 60}
+
+
+@pytest.mark.parametrize(("how", "state", "match"), [
+    ({"mode": "PostCopy"}, {}, "in mode PreCopy, not in PostCopy"),
+    ({"policy": Policy(name="slow", namespace="ns")}, {"migrationPolicyName": "other"}, "followed the policy 'other'"),
+    ({"cancel_after_seconds": 99.0}, {}, "it was not cancelled"),
+    ({"unschedulable_seconds": 5}, {}, "its target was not refused: it found node node-b"),
+])
+def test_a_migration_that_went_another_way_is_no_proof(
+    case: Case, how: dict[str, Any], state: Object, match: str
+) -> None:
+    """Its end alone does not show that what was asked for has happened."""
+    fault = _made(Migrations(states=state), case, **how)
+    fault.inject(_deadline())
+    with pytest.raises(UnexpectedStateError, match=match):
+        fault.heal(_deadline())
+
+
+def test_a_migration_that_went_as_asked_is_proved(case: Case) -> None:
+    """By the policy that was made for it, and in the mode that was wanted."""
+    state = {"migrationPolicyName": "slow", "mode": "PostCopy"}
+    fault = _made(Migrations(states=state), case, policy=Policy(name="slow", namespace="ns"), mode="PostCopy")
+    fault.inject(_deadline())
+    assert set(fault.heal(_deadline())["outcomes"].values()) == {"Succeeded"}

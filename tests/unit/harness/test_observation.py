@@ -24,6 +24,7 @@ from fixtures.observation import Observation
 from fixtures.observers import Observers
 from fixtures.portal import Portal, PortalPlan
 from fixtures.progress import Progress
+from scenarios.echoes import Guests
 from scenarios.fault import Proof
 
 NAMES = ("portal-0", "portal-1", "portal-2")
@@ -84,7 +85,7 @@ def observation(tmp_path: Path) -> Iterator[Observation]:
     case = Case(tmp_path / "case")
     cluster: Any = None
     certification = Certification(
-        run_id="r", case=case, cluster=cluster, target=Target(name="t"),
+        run_id="r", case=case, cluster=cluster, target=Target(name="t", client_exec=("env",)),
         profile=Profile(name="p", budgets=Budgets(settle=0, baseline=0, steady=11, recover=77)),
         journal=Journal.of(tmp_path), anchor=Anchor.take(), progress=Progress(), plan=plan,
         nodes=("node-a", "node-b", "node-c", "node-d"),
@@ -161,3 +162,16 @@ def test_a_partition_has_two_sides(observation: Observation) -> None:
     """Whoever is not on one side is on the other."""
     fault = observation.faults.partition(observation.portal.machines[2], seconds=5)
     assert (fault.side, fault.others) == (("portal-2",), ("portal-0", "portal-1"))
+    first, second = observation.portal.machines[:2]
+    assert observation.faults.partition(first, seconds=5, others=[second]).others == ("portal-1",)
+
+
+def test_the_guests_tell_of_a_disturbed_network_from_where_the_clients_are(observation: Observation) -> None:
+    """Every fault of the network knows how to ask them."""
+    faults, machine = observation.faults, observation.portal.machines[0]
+    disturbed = (
+        faults.partition(machine, seconds=5), faults.delay(machine, seconds=5, latency_ms=50),
+        faults.loss(machine, seconds=5, percent=5.0),
+    )
+    addresses = {"portal-0": "10.0.0.1", "portal-1": "10.0.0.2", "portal-2": "10.0.0.3"}
+    assert [fault.guests for fault in disturbed] == [Guests(addresses=addresses, client_exec=("env",))] * 3

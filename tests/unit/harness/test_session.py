@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +13,7 @@ from drainproof.api import HTTP_CHAOS, NETWORK_CHAOS, Cluster, Object, Resource
 from drainproof.errors import NotFoundError
 from drainproof.target import Target, TimerFacts
 from fixtures.description import _notes
-from fixtures.session import _case_name, _exit_code, _skip_without_what_is_needed
+from fixtures.session import _case_name, _exit_code, _skip_without_what_is_needed, pytest_configure
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,43 @@ def test_a_case_that_needs_an_absent_api_is_skipped() -> None:
     with pytest.raises(pytest.skip.Exception, match="httpchaos of chaos-mesh.org/v1alpha1"):
         _skip_without_what_is_needed(request_of(NETWORK_CHAOS, HTTP_CHAOS), cluster)
     assert asked == ["power"]
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Handlers that do nothing, so that nothing ends this process; afterwards those that there were."""
+    kept = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def configured() -> None:
+    """What the plugin does to the process when a session begins."""
+    pytest_configure(cast(pytest.Config, SimpleNamespace(stash={}, addinivalue_line=lambda *_: None)))
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts(number: signal.Signals) -> None:
+    """As Ctrl-C does, so that what was done is undone; a closed SSH session too."""
+    configured()
+    with pytest.raises(KeyboardInterrupt, match=f"signal {number}"):
+        signal.raise_signal(number)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_terminal_that_goes_away_interrupts_once() -> None:
+    """Kernel and shell both tell of it: the second signal must not break off the healing after the first."""
+    configured()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("signals")
+def test_nohup_is_respected() -> None:
+    """A session that was told to outlive its terminal does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    configured()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -155,6 +155,7 @@ def test_a_machine_too_many_that_runs_is_no_proof(tmp_path: Path) -> None:
     fault = extra(cluster, tmp_path)
     with pytest.raises(UnexpectedStateError, match="extra finds no node"):
         fault.inject(Deadline(10, FakeClock()))
-    fault.heal(Deadline(10, FakeClock()))
+    with pytest.raises(UnexpectedStateError, match="extra waited for a node to the end"):
+        fault.heal(Deadline(10, FakeClock()))
     assert list(cluster.objects) == [(NODES.plural, "node-d")]
     assert fault.journal.cordoned == []

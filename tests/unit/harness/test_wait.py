@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from drainproof.errors import UnexpectedStateError, WaitTimeoutError
-from drainproof.wait import Deadline, pause, wait
+from drainproof.errors import ApiError, NotFoundError, UnexpectedStateError, WaitTimeoutError
+from drainproof.wait import Deadline, answered, pause, wait
 from tests.unit.harness.fakes import FakeClock
 
 
@@ -54,3 +54,24 @@ def test_nested_waits_share_what_is_left() -> None:
     assert outer.at_most(60).seconds == pytest.approx(3)
     pause(100, outer)
     assert clock.now_ns == pytest.approx(10e9)
+
+
+def test_an_answer_is_waited_for_and_not_found_is_one() -> None:
+    """Only the API's trouble is waited out."""
+    answers: list[Exception | int] = [ApiError("GET", 500, "", "a"), ApiError("GET", 0, "", "b"), 7]
+
+    def ask() -> int:
+        seen = answers.pop(0)
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
+
+    clock = FakeClock()
+    assert answered("it tells", ask, Deadline(10, clock)) == 7
+    assert clock.now_ns == 2 * 10**9
+    answers[:] = [NotFoundError("GET", 404, "", "none")]
+    with pytest.raises(NotFoundError):
+        answered("it tells", ask, Deadline(10, clock))
+    answers[:] = [ApiError("GET", 503, "", "last")] * 20
+    with pytest.raises(WaitTimeoutError, match="last"):
+        answered("it tells", ask, Deadline(5, clock))

@@ -237,6 +237,7 @@ def test_a_join_by_ist_carries_what_another_member_replicated_meanwhile(bench: B
     (join,) = (data for kind, data in bench.told if kind == "join")
     assert (join["way"], join["seconds"], join["bytes"], join["restarted"]) == ("IST", 1.0, 350, True)
     assert (join["handed_over"], join["states"]) == (50, ["no answer"])
+    assert join["since_ns"] == 2 * SECOND
 
 
 def test_without_another_member_nobody_has_counted_the_bytes(bench: Bench) -> None:
@@ -260,3 +261,4 @@ def test_a_join_by_sst_is_told_once_the_files_could_be_read(bench: Bench) -> Non
     bench.look(**back)
     (join,) = (data for kind, data in bench.told if kind == "join")
     assert (join["way"], join["seconds"], join["bytes"]) == ("SST", 1.0, 4096)
+    assert join["since_ns"] == 2 * SECOND

@@ -8,6 +8,7 @@ from drainproof.expectation import Expectation
 from drainproof.record import Outcome
 from tests.unit.reports.fault_records import (
     BACK,
+    BEGUN,
     DIED,
     EXPECTS,
     FENCED,
@@ -49,6 +50,23 @@ def limit(name: str, value: float) -> Spoil:
 
 def proof(**facts: Any) -> Spoil:
     return lambda record: record.found("fault", "proof")[0]["data"].update(facts)
+
+
+def begin(**facts: Any) -> Spoil:
+    return lambda record: record.found("fault", "begin")[0]["data"].update(facts)
+
+
+def healed(**facts: Any) -> Spoil:
+    return lambda record: record.found("fault", "healed")[0]["data"].update(facts)
+
+
+def move(kind: str, seconds: float) -> Spoil:
+    """An event of the fault is told to have been at another time."""
+
+    def spoil(record: Record) -> None:
+        record.found("fault", kind)[0]["t_ns"] += round(seconds * 1e9)
+
+    return spoil
 
 
 def silent(stream: str, begin: float, end: float) -> Spoil:
@@ -106,6 +124,22 @@ def not_restarted(record: Record) -> None:
     record.drop("witness", "identity", lambda event: event["object"] == LOST and event["t_ns"] > at(DIED))
 
 
+def unnamed(record: Record) -> None:
+    """Nobody had seen portal-b's instance before the fault."""
+    record.drop("watch", "vmi", lambda event: event["object"].endswith(LOST) and event["t_ns"] < at(BEGUN))
+
+
+def same_instance(record: Record) -> None:
+    """Only what it was before the fault is seen of it, and not told from when."""
+    unnamed(record)
+    record.drop("watch", "vmi", lambda event: event["data"]["uid"] == NEW_UID)
+    vmi_seen(record, RUNS, LOST, NODE)
+
+
+def same_boot(record: Record) -> None:
+    record.drop("witness", "identity", lambda event: event["object"] == LOST and event["t_ns"] > at(DIED))
+
+
 def never_back(record: Record) -> None:
     fail(record, f"http-new/{LOST}", DIED, END + 5, Outcome.TIMEOUT, 5.0)
 
@@ -134,6 +168,34 @@ def pause_in_peace(record: Record) -> None:
 def told(seconds: float, vm: str, **facts: Any) -> Spoil:
     """A member tells something else at a moment."""
     return lambda record: state(record, seconds, vm, **facts)
+
+
+def silent_member(seconds: float) -> Spoil:
+    """Portal-a does not answer at a moment."""
+    return lambda record: record.event(seconds, "membership", "lost", "portal-a", reason="refused")
+
+
+def joined(moment: float, seconds: float, **facts: Any) -> Spoil:
+    """It is told that portal-a came back, after so many seconds."""
+
+    def spoil(record: Record) -> None:
+        record.event(moment, "membership", "join", "portal-a", way="IST", bytes=1, **facts)
+        record.events[-1]["data"]["seconds"] = seconds
+
+    return spoil
+
+
+def never_answered(record: Record) -> None:
+    """Portal-b never answered again."""
+    record.drop("membership", "state", lambda event: event["object"] == LOST and event["t_ns"] > at(DIED))
+
+
+def relisted(record: Record) -> None:
+    """The watch broke, and then listed one machine after the other, two of which had been moved."""
+    record.event(RUNS + 11, "watch", "lost", "vmi", reason="410 Gone")
+    for number, (vm, node) in enumerate((("portal-a", "node-d"), (LOST, "node-a"), ("portal-c", "node-c"))):
+        uid = NEW_UID if vm == LOST else f"uid-{vm}"
+        vmi_seen(record, RUNS + 12 + number / 1000, vm, node, uid=uid, event="ADDED")
 
 
 def scraped(name: str, value: str, first: int = 8, count: int = 8) -> Spoil:

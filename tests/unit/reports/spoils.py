@@ -227,6 +227,12 @@ def drop_row_on_one(record: Record) -> None:
     record.tables.remove(next(row for row in record.tables if row[:3] == ("portal-c", "bills", 9)))
 
 
+def double_one_for_another(record: Record) -> None:
+    """Portal-a holds a row twice that portal-c does not hold: there are as many of it as members."""
+    drop_row_on_one(record)
+    record.tables.append(next(row for row in record.tables if row[:3] == ("portal-a", "bills", 9)))
+
+
 def keep_refused(record: Record) -> None:
     record.samples["sql/portal-a"][40][3] = Outcome.ERROR
 

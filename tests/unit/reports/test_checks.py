@@ -49,6 +49,7 @@ FAILS: list[tuple[str, Spoil, str]] = [
     (LEDGER, spoils.lose_row, "ledger on portal-a: 1 acknowledged writes are missing: 1000000000007"),
     (LEDGER, spoils.change_row, "table patients: 1 rows differ: key 5 differs on portal-b"),
     (LEDGER, spoils.drop_row_on_one, "table bills: 1 rows differ: key 9 is missing on portal-c"),
+    (LEDGER, spoils.double_one_for_another, "table bills: 1 rows differ: key 9 is there twice on portal-a"),
     (LEDGER, spoils.keep_refused, "1 writes are there that clients were told had failed: 40"),
     (LEDGER, spoils.empty_ledger, "ledger on portal-b: 405 acknowledged writes are missing"),
     (LEDGER, spoils.split_history, "different histories"),

@@ -28,7 +28,11 @@ ALL = (
     PROVED, SURVIVES, RECOVERY, PLACEMENT, QUORUM, "instrument.control", LOAD, AGREEMENT, MEMBERSHIP, LEDGER,
     "cluster.restored", "record.intact",
 )
+OUT = {"cluster_status": "non-Primary", "cluster_size": 1, "local_state": 0, "state_comment": "Initialized"}
+REFUSES = bad.expected(refuses_writes=(LOST,))
 STAYS_DOWN = bad.expected(restarted=(), stays_down=(LOST,))
+SOON = bad.limit("rto_seconds", 15)
+LOST_SERVICE = bad.then(SOON, bad.expected(outage=True))
 OTHER_HISTORY = "00000000-1111-4000-8000-000000000002"
 
 FAILS: list[tuple[str, Spoil, str]] = [
@@ -48,6 +52,9 @@ FAILS: list[tuple[str, Spoil, str]] = [
     (RECOVERY, bad.limit("rto_seconds", 5), "portal-b in fault/1, serves again: served again after 13."),
     (RECOVERY, bad.then(bad.limit("rto_seconds", 5), bad.not_restarted), "restarted: never started anew in 2"),
     (RECOVERY, bad.then(bad.limit("rto_seconds", 5), bad.never_back), "http-new/portal-b had not come back 2"),
+    (RECOVERY, bad.then(LOST_SERVICE, bad.failing("http-new/vip", 8, 35)), "vip in fault/1, serves again: http-new"),
+    (RECOVERY, bad.then(LOST_SERVICE, bad.failing("http-reused/vip", 8, 26)), "vip in fault/1, serves again: served"),
+    (RECOVERY, bad.then(SOON, bad.failing(f"http-reused/{LOST}", 7, 35)), "http-reused/portal-b had not come back 2"),
     (RECOVERY, bad.then(STAYS_DOWN, bad.unfenced), "although nobody fenced node node-b: two guests may have run"),
     (RECOVERY, bad.then(STAYS_DOWN, bad.untainted), "although nobody fenced node node-b: two guests may have run"),
     (RECOVERY, bad.then(STAYS_DOWN, bad.back_before_fencing), "restarted at 00:00:12.000 although nobody fenced"),
@@ -62,9 +69,18 @@ FAILS: list[tuple[str, Spoil, str]] = [
     (MEMBERSHIP, bad.told(3, "portal-a", cluster_status="non-Primary"), "departures of portal-a: it left the primary"),
     (MEMBERSHIP, bad.told(14, "portal-c", cluster_status="non-Primary"), "departures of portal-c: it left the primary"),
     (MEMBERSHIP, bad.expected(expelled=("portal-c",)), "portal-c in fault/1: it was to leave the primary component"),
-    (MEMBERSHIP, bad.expected(refuses_writes=(LOST,)), "writes were acknowledged by a minority, first at 00:00:20."),
+    (MEMBERSHIP, REFUSES, "writes were acknowledged by a minority, first at 00:00:20."),
     (MEMBERSHIP, bad.told(29.5, "portal-c", local_state=2, state_comment="Donor", conf_id=19), "Primary, Donor, in a"),
-    (MEMBERSHIP, lambda record: record.event(29, "membership", "lost", LOST, reason="refused"), "did not answer any"),
+    (MEMBERSHIP, bad.never_answered, "portal-b at the end: it did not answer any more from 00:00:08.200 on: timed out"),
+    (MEMBERSHIP, bad.then(bad.silent_member(29), bad.told(31, "portal-a", **OUT)), "portal-a at the end: not Primary"),
+    (
+        MEMBERSHIP,
+        bad.then(bad.silent_member(29), bad.told(31, "portal-a", **OUT)),
+        "departures of portal-a: it left the primary component, first seen at 00:00:31.000",
+    ),
+    (MEMBERSHIP, bad.joined(30.5, 2.0), "departures of portal-a: it left the primary component"),
+    (MEMBERSHIP, bad.joined(32, 1.0, since_ns=at(29.5)), "departures of portal-a: it left the primary"),
+    (MEMBERSHIP, bad.joined(26, 2.0, since_ns=at(3)), "departures of portal-a: it left the primary component"),
     (LEDGER, bad.write_twice, "ledger on portal-a: 1 writes were applied twice"),
     (LEDGER, spoils.empty_ledger, "ledger on portal-b: 312 acknowledged writes are missing"),
 ]
@@ -75,6 +91,18 @@ UNKNOWNS: list[tuple[str, Spoil, str]] = [
     (PROVED, bad.proof(reasons=["broke"]), "the fault reported an error: broke"),
     (PROVED, without("fault", "proof"), "the fault ended without proof"),
     (PROVED, without("fault", "injected"), "lacks when it was injected or healed"),
+    (PROVED, without("fault", "begin"), "no event fault/begin that says what was done in fault/1"),
+    (SURVIVES, without("fault", "begin"), "no event fault/begin that says what was done in fault/1"),
+    (PROVED, bad.begin(fault=""), "no event fault/begin that says what was done in fault/1"),
+    (PROVED, bad.begin(expects=None), "what fault/1 expects cannot be read: it is not told"),
+    (SURVIVES, bad.begin(expects={"outage": "false"}), "what fault/1 expects cannot be read: outage"),
+    (SURVIVES, bad.begin(expects={"lost": "ab", "moved": ["a"]}), "what fault/1 expects cannot be read: lost, moved"),
+    (SURVIVES, bad.begin(expects={"lost": [1], "moved": {"a": 1}}), "cannot be read: lost, moved"),
+    (PROVED, bad.move("healed", -17), "in no possible order: 00:00:06.050, 00:00:08.000, 00:00:07.000"),
+    (PROVED, bad.healed(ordered_ns=at(24.5)), "in no possible order"),
+    (PROVED, bad.move("begin", 3), "in no possible order"),
+    (PROVED, bad.healed(lasted=False), "it ended by itself before its end was ordered"),
+    (PROVED, bad.healed(together=[{"lasted": True}, {"lasted": False}]), "it ended by itself before its end"),
     (PROVED, without("run", "phase", lambda event: "fault" in event["data"]["phase"]), "no fault was injected"),
     (PROVED, without("run", "phase", lambda event: "settle" in event["data"]["phase"]), "before all was steady again"),
     (SURVIVES, lambda record: spoils.stop_probe(record, 14.0, 3.0), "its observer stalled for 3."),
@@ -87,6 +115,9 @@ UNKNOWNS: list[tuple[str, Spoil, str]] = [
     (RECOVERY, without("watch", "node"), "nothing in the record shows that the cluster noticed"),
     (RECOVERY, bad.unfenced, "no out-of-service taint and no end of its pod seen"),
     (RECOVERY, bad.not_restarted, "never started anew in 2"),
+    (RECOVERY, bad.then(STAYS_DOWN, bad.unnamed), "not restarted: the record does not tell which instance it was"),
+    (RECOVERY, bad.then(bad.same_instance, bad.same_boot), "restarted: the record does not tell which instance it was"),
+    (RECOVERY, bad.then(bad.expected(outage=True), bad.failing("http-new/vip", 8, 35)), "http-new/vip had not come"),
     (RECOVERY, bad.never_back, "http-new/portal-b had not come back"),
     (RECOVERY, spoils.forget_stream, "the record has no sample of sql/portal-b"),
     (
@@ -99,11 +130,20 @@ UNKNOWNS: list[tuple[str, Spoil, str]] = [
     (QUORUM, bad.look_away, "nobody looked at it for"),
     (QUORUM, without("membership", "state"), "no member told the size of its cluster"),
     (QUORUM, spoils.empty_query("cluster_size"), "members that were scraped: the query 'cluster_size' returned no"),
+    (MEMBERSHIP, bad.silent_member(29), "portal-a at the end: it did not answer any more from 00:00:29.000 on"),
+    (
+        MEMBERSHIP, bad.then(bad.never_answered, without("fault", "healed")),
+        "fault/1 had not healed when the run ended",
+    ),
+    (PLACEMENT, bad.relisted, "the watch broke at 00:00:26.000 (410 Gone)"),
+    (QUORUM, bad.relisted, "nodes: the watch broke at 00:00:26.000 (410 Gone)"),
     (MEMBERSHIP, bad.look_away, "looks at portal-a: nobody looked at it for"),
     (MEMBERSHIP, without("membership", "looks"), "nobody looked how it stands"),
     (MEMBERSHIP, without("membership", "state"), "no member told which history it follows"),
     (MEMBERSHIP, without("membership", "join"), "it left, and how it came back is not recorded"),
-    (MEMBERSHIP, bad.then(bad.expected(refuses_writes=(LOST,)), without("fault", "healed")), "lacks when the fault"),
+    (MEMBERSHIP, bad.then(REFUSES, without("fault", "healed")), "lacks how long the fault lasted"),
+    (MEMBERSHIP, bad.then(REFUSES, bad.healed(lasted=False)), "lacks how long the fault lasted"),
+    (MEMBERSHIP, bad.then(REFUSES, bad.healed(together=[{"lasted": False}])), "lacks how long the fault lasted"),
     (AGREEMENT, bad.scraped("cluster_size", "2"), "cluster_size of portal-a: 2 was scraped, 3 seen at 00:00:05.370"),
     (AGREEMENT, bad.scraped("cluster_status", "0"), "0 was scraped, 1 seen"),
     (AGREEMENT, bad.scraped("local_state", "2"), "2 was scraped, 4 seen"),
@@ -186,9 +226,8 @@ def test_unfenced_machine_that_stays_down_is_the_documented_behaviour(record: Re
 
 
 def test_refused_writes_pass(record: Record, claim_of: ClaimOf) -> None:
-    """A minority whose every write was refused until the fault healed passes."""
-    bad.expected(refuses_writes=(LOST,))(record)
-    record.found("fault", "healed")[0]["t_ns"] -= 4_200_000_000
+    """A minority whose every write was refused until the fault's end was ordered passes."""
+    bad.then(REFUSES, bad.healed(together=[{"lasted": True, "ordered_ns": at(19.8)}]))(record)
     told = next(part for part in claim_of(record, MEMBERSHIP).parts if part.object.startswith("writes to"))
     assert (told.verdict, told.reason[:8]) == (Verdict.PASS, "none of ")
 
@@ -285,6 +324,35 @@ def test_a_departure_that_only_the_return_tells_of_lies_in_the_absence(record: R
     evidence = Evidence.of(record.write(tmp_path / "run-1"))
     (left,) = departures(evidence, LOST)
     assert left == Span(join["t_ns"] - 5 * 10**9, join["t_ns"])
+
+
+def test_a_departure_lies_where_the_absence_did_however_late_it_is_told(record: Record, tmp_path: Path) -> None:
+    """How a member came back may take several tries to find out."""
+    (join,) = record.found("membership", "join")
+    join["data"] |= {"since_ns": at(8.2), "seconds": 11.6}
+    join["t_ns"] = at(27)
+    evidence = Evidence.of(record.write(tmp_path / "run-1"))
+    assert list(departures(evidence, LOST)) == [Span(at(8.2), at(19.8))]
+
+
+@pytest.mark.parametrize("spoil", [
+    bad.then(bad.silent_member(29), bad.told(31, "portal-a", conf_id=19)), bad.joined(33, 1.0, since_ns=at(31)),
+    bad.told(31, "portal-a", **OUT),
+])
+def test_what_happens_after_the_window_is_not_judged(record: Record, claim_of: ClaimOf, spoil: Spoil) -> None:
+    """A look that failed at its end is no departure if the member then tells that all is well; nor is a later one."""
+    spoil(record)
+    claim = claim_of(record, MEMBERSHIP)
+    assert (claim.verdict, claim.reason) == (Verdict.PASS, claim.reason)
+
+
+def test_a_record_of_an_odd_shape_is_unknown(record: Record, judged: Judge) -> None:
+    """Whatever breaks the question of which claims apply, there is a verdict."""
+    record.event(9, "migrate", "outcome", "portal/portal-a", vm="portal-a")
+    record.found("run", "case")[0]["data"]["kind"] = "planned"
+    verdict = judged(record)
+    assert "check broke: KeyError" in next(claim.reason for claim in verdict.claims if claim.id == "migration.live")
+    assert verdict.verdict is not Verdict.PASS
 
 
 def test_a_member_that_does_not_answer_is_not_whole(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drainproof.expectation import Expectation
-from reports.verdict import Verdict
+from reports.verdict import Claim, Verdict
 from tests.unit.reports.conftest import ClaimOf, Judge
 from tests.unit.reports.records import HOMES, NAMESPACE, Record, good_record
 from tests.unit.reports.timeline import DRAIN, VMS, drain_begin
@@ -79,6 +79,40 @@ def test_guest_s_identity_is_needed_around_each_fault(record: Record, claim_of: 
     claim = claim_of(record, LIVE)
     assert claim.verdict is Verdict.UNKNOWN
     assert "was not read between fault/1 and fault/2" in claim.reason
+
+
+def _at_once(record: Record, seconds: float) -> None:
+    """Portal-b was migrated while portal-a was, without one fault that moves both."""
+    shift = round((drain_begin(1) - drain_begin(0) - seconds) * 1e9)
+    for event in record.found("watch", "vmim"):
+        if event["data"]["vmi"] == "portal-b":
+            event["t_ns"] -= shift
+    for event in record.found("hypervisor", "downtime"):
+        if event["object"] == "portal-b":
+            event["data"] |= {name: event["data"][name] - shift for name in ("stop_ns", "resume_ns")}
+
+
+def _pair(claim: Claim) -> tuple[Verdict, str]:
+    part = next(part for part in claim.parts if part.object == "portal-a, portal-b")
+    return part.verdict, part.reason
+
+
+def test_two_that_moved_at_once_need_their_pauses(record: Record, claim_of: ClaimOf) -> None:
+    """Whether two paused at one moment is unknown if nobody saw when one of them did."""
+    _at_once(record, 1.0)
+    assert _pair(claim_of(record, "quorum.margin"))[0] is Verdict.PASS
+    for event in record.found("hypervisor", "downtime"):
+        if event["object"] == "portal-b":
+            event["data"]["resume_ns"] = None
+    verdict, reason = _pair(claim_of(record, "quorum.margin"))
+    assert verdict is Verdict.UNKNOWN
+    assert reason.endswith("and when the guest paused in evacuation-portal-b is not recorded")
+
+
+def test_two_that_moved_one_after_the_other_need_none(record: Record, claim_of: ClaimOf) -> None:
+    """Migrations that do not overlap cannot pause at one moment."""
+    record.drop("hypervisor", "downtime")
+    assert _pair(claim_of(record, "quorum.margin"))[0] is Verdict.PASS
 
 
 def test_two_that_were_moved_at_once_may_pause_at_once(record: Record, claim_of: ClaimOf) -> None:
