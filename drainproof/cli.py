@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any, Final
 
 import click
 
@@ -26,6 +27,8 @@ DEFAULT_TEST = "high_availability/test_drain.py::test_drain_of_every_node"
 COULD_NOT_RUN = 3
 INTERRUPTED = 130
 PYTHON = (3, 11)
+PASSED_ON: Final[dict[str, Any]] = {"context_settings": {"ignore_unknown_options": True, "help_option_names": []}}
+"""A command whose arguments, `--help` included, belong to the program behind it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,11 +71,11 @@ def certify(
     sys.exit(_run([sys.executable, "-m", "pytest", *chosen, "-q", "-s", "--no-header", *arguments]))
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@cli.command(**PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: Sequence[str]) -> None:
     """The embedded lab: up, down, status, kubeconfig (see `drainproof lab --help`)."""
-    sys.exit(_run([sys.executable, "-m", "lab", *(arguments or ("--help",))]))
+    _pass_on("lab", arguments)
 
 
 @cli.command()
@@ -85,11 +88,39 @@ def cleanup(runs: str, name: str) -> None:
     sys.exit(COULD_NOT_RUN if code else 0)
 
 
-@cli.command()
-@click.argument("record", type=click.Path(exists=True, file_okay=False))
-def rejudge(record: str) -> None:
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def rejudge(arguments: Sequence[str]) -> None:
     """Judge a stored record (a run or one of its cases) again, with the checks of this version."""
-    sys.exit(_run([sys.executable, "-m", "reports.rejudge", str(Path(record).resolve())]))
+    _pass_on("reports.rejudge", arguments)
+
+
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def show(arguments: Sequence[str]) -> None:
+    """Show the verdict and the timeline of a run on the terminal."""
+    _pass_on("reports.show", arguments)
+
+
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def gate(arguments: Sequence[str]) -> None:
+    """Hold runs against a policy: GO (exit 0), NO-GO (1) or UNKNOWN (2), with every reason."""
+    _pass_on("reports.gate", arguments)
+
+
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def compare(arguments: Sequence[str]) -> None:
+    """Compare storage classes by runs of the same work on each."""
+    _pass_on("reports.compare", arguments)
+
+
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def trend(arguments: Sequence[str]) -> None:
+    """Many runs over time: where something changed, the first bad run, limits that history proposes."""
+    _pass_on("reports.trend", arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -113,6 +144,10 @@ def _refuse(*reasons: str) -> None:
     for reason in reasons:
         print(f"could not run: {reason}", file=sys.stderr)
     sys.exit(COULD_NOT_RUN)
+
+
+def _pass_on(module: str, arguments: Sequence[str]) -> None:
+    sys.exit(_run([sys.executable, "-m", module, *(arguments or ("--help",))]))
 
 
 def _run(command: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from drainproof.record.case import VERDICT, read_json, write_json
 from drainproof.settings import Limits
 from reports.checks import CHECKS, VERSION, Check
 from reports.evidence import Evidence
+from reports.figures import figures
 from reports.verdict import CaseVerdict, Claim, guarded, worst
 
 
@@ -41,6 +42,7 @@ def conclude(case: Path, limits: Limits | None = None) -> CaseVerdict:
         limits=evidence.limits.model_dump(),
         claims=claims,
         judged_by={"version": VERSION},
+        figures=figures(evidence),
     )
 
 

@@ -81,6 +81,29 @@ class Claim:
     parts: tuple[Part, ...] = ()
 
 
+class Better(StrEnum):
+    """Which direction of a figure is the better one."""
+
+    LESS = "less"
+    MORE = "more"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured quantity of a case, by which runs are compared. It judges nothing."""
+
+    axis: str
+    """What is measured, in words: `downtime`, `migration time`, `data moved`."""
+    object: str
+    """Of what: a stream, a virtual machine, a node; the same name in every run of the same test."""
+    value: float | None
+    """None: the record does not tell; the reason says why."""
+    unit: str
+    """s, bytes, bytes/s, 1/s."""
+    better: Better = Better.LESS
+    reason: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CaseVerdict:
     """Everything concluded about one case; what verdict.json holds."""
@@ -91,6 +114,7 @@ class CaseVerdict:
     limits: Mapping[str, Any]
     claims: tuple[Claim, ...]
     judged_by: Mapping[str, str]
+    figures: tuple[Figure, ...] = ()
     format: int = FORMAT
 
     def as_json(self) -> dict[str, Any]:
@@ -105,7 +129,8 @@ class CaseVerdict:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']} is not the format {FORMAT} that this version reads")
         claims = tuple(_claim(claim) for claim in content["claims"])
-        return cls(**{**content, "verdict": Verdict(content["verdict"]), "claims": claims})
+        figures = tuple(_figure(figure) for figure in content.get("figures", ()))
+        return cls(**{**content, "verdict": Verdict(content["verdict"]), "claims": claims, "figures": figures})
 
 
 def guarded(claim_id: str, title: str, check: Callable[[], Claim]) -> Claim:
@@ -148,6 +173,10 @@ def _claim(content: Mapping[str, Any]) -> Claim:
     parts = tuple(Part(**{**part, "verdict": Verdict(part["verdict"])}) for part in content["parts"])
     changed = {"verdict": Verdict(content["verdict"]), "parts": parts, "evidence": tuple(content["evidence"])}
     return Claim(**{**content, **changed})
+
+
+def _figure(content: Mapping[str, Any]) -> Figure:
+    return Figure(**{**content, "better": Better(content["better"])})
 
 
 def _rounded(content: object) -> object:

@@ -26,7 +26,7 @@ def _drainproof(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedPro
         (("certify", "galerra"), "galerra; name a folder, file or test of the suites."),
         (("certify", "--target", "moon"), "There is no target 'moon'; use lab"),
         (("certify", "--target-facts", "nowhere.toml"), "'nowhere.toml' does not exist"),
-        (("rejudge", "nowhere"), "'nowhere' does not exist"),
+        (("rejudge", "nowhere"), "nowhere: holds neither a run"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_3(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:

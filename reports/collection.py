@@ -1,0 +1,41 @@
+"""Stored runs as the gate, the comparison and the trend read them: description and verdicts, without the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from drainproof.errors import RecordError
+from drainproof.record import Run, RunInfo
+from drainproof.record.run import RUN_FILE
+from reports.judge import read_verdict
+from reports.verdict import CaseVerdict
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as it was judged; cases in the order of their names."""
+
+    directory: Path
+    info: RunInfo
+    cases: tuple[CaseVerdict, ...]
+
+
+def find_runs(paths: Iterable[Path]) -> list[Path]:
+    """The run directories among the paths and directly below them, each once, sorted by name.
+
+    Raises RecordError when a path is neither a run nor a directory that holds some.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        inside = [path] if (path / RUN_FILE).exists() else [file.parent for file in path.glob(f"*/{RUN_FILE}")]
+        if not inside:
+            raise RecordError(f"{path}: is neither a run ({RUN_FILE}) nor a directory of runs; name such a directory")
+        found.update(inside)
+    return sorted(found, key=lambda run: (run.name, str(run)))
+
+
+def read_run(directory: Path) -> StoredRun:
+    """Read a run by its stored verdicts; raises RecordError when its description or a verdict cannot be read."""
+    return StoredRun(directory, RunInfo.read(directory), tuple(read_verdict(case) for case in Run(directory).cases()))
