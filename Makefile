@@ -2,7 +2,7 @@
 PYTHON_RUN = .venv/bin/python
 export TOX_WORK_DIR = .tox
 
-.PHONY: help setup certify test unit contract lab-tests lint bench bench-instrument lab cleanup
+.PHONY: help setup workshop certify test unit contract browser lab-tests lint bench bench-instrument lab cleanup
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,10 +10,13 @@ help: ## show this list
 setup: ## install everything that the project needs
 	@./bootstrap.sh
 
+workshop: ## install what only the project's own tests need besides: a browser
+	@./bootstrap.sh workshop
+
 certify: setup ## certify a node drain on the embedded lab: exit 0 pass, 1 fail, 2 unknown, 3 could not run
 	@.venv/bin/drainproof certify $(ARGS); code=$$?; echo "exit code $$code"; exit $$code
 
-test: setup lint unit contract lab-tests ## every test of the project
+test: setup lint unit contract browser lab-tests ## every test of the project
 
 lint: setup ## ruff, mypy and the import contracts
 	@$(PYTHON_RUN) -m ruff check .
@@ -25,6 +28,9 @@ unit: setup ## tests that need nothing
 
 contract: setup ## the lab's API against its clients: kubectl, the kubernetes package, recorded exchanges
 	@$(PYTHON_RUN) -m pytest tests/contract
+
+browser: workshop ## the certificate in a real browser
+	@$(PYTHON_RUN) -m pytest tests/browser
 
 lab-tests: setup ## tests with real guests
 	@$(PYTHON_RUN) -m pytest tests/lab

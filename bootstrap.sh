@@ -1,12 +1,14 @@
 #!/bin/sh
 # Sets up everything that the project needs on a Debian 12 machine: distribution packages, tools and Python packages.
 # A second run finds everything in place and ends within a moment. What is missing is told in one sentence, exit code 3.
+# `./bootstrap.sh workshop` also installs what only the project's own tests need: a browser and fonts.
 set -eu
 cd "$(dirname "$0")"
 
 CACHE=/var/cache/drainproof
 PACKAGES="qemu-system-x86 qemu-utils mmdebstrap dnsmasq-base nftables iproute2 util-linux genisoimage cpio xz-utils \
-e2fsprogs ca-certificates"
+e2fsprogs ca-certificates openssh-client qemu-block-extra"
+WORKSHOP="chromium fonts-liberation"
 # Unpacked, not installed: their packages would start services on this machine, or clash with another vendor's.
 TOOLS="prometheus kubernetes-client"
 NEEDED_MIB=4096
@@ -88,6 +90,11 @@ END
     chmod 755 .venv/bin/drainproof
 }
 
+case "${1:-}" in
+    "") ;;
+    workshop) PACKAGES="$PACKAGES $WORKSHOP" ;;
+    *) refuse "There is no $1 to set up; call ./bootstrap.sh, or ./bootstrap.sh workshop." ;;
+esac
 check_machine
 install_packages
 unpack_tools

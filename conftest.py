@@ -1,3 +1,3 @@
 """Registers the fixtures and the certificate; no logic."""
 
-pytest_plugins = ["fixtures.session"]
+pytest_plugins = ["fixtures.session", "fixtures.storage"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from bench import api_latency, certification, checkers, lab_figures
+from bench import api_latency, certificate, certification, checkers, comparison, lab_figures
 from bench.figure import Figure
 
-MEASUREMENTS = (checkers.measure, lab_figures.measure, api_latency.measure, certification.measure)
+MEASUREMENTS = (
+    checkers.measure, certificate.measure, lab_figures.measure, api_latency.measure, certification.measure,
+    comparison.measure,
+)
 
 
 def main() -> int:

@@ -10,16 +10,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 import click
 
+from drainproof.campaign import Plan, conduct
 from drainproof.cleanup import undo_dead_runs
 from drainproof.errors import CannotRunError, DrainproofError
+from drainproof.record.signature import sign as sign_run
 from drainproof.settings import load_profile
-from drainproof.target import default_profile, target_kind
+from drainproof.target import default_profile, lab_server, target_kind
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROFILES = PROJECT / "suites" / "profiles"
@@ -44,12 +47,13 @@ def cli() -> None:
 @click.option("--target", default="lab", show_default=True, help="lab[:NAME] or kubeconfig[:CONTEXT]")
 @click.option("--target-facts", type=click.Path(exists=True, dir_okay=False), help="TOML file about a real cluster")
 @click.option("--profile", default="", help="of suites/profiles, or a TOML file  [lab: quick, else: standard]")
+@click.option("--storage-class", default="", help="of the disks  [lab: lab-shared, else: as the target's facts say]")
 @click.option("--runs", default="runs", show_default=True, help="directory of the records")
 @click.option("-k", "keyword", default="", help="only the tests whose name matches, as pytest takes it")
 @click.option("-n", "workers", type=click.IntRange(1), help="so many tests at a time; each claims its nodes")
 def certify(
-    tests: Sequence[str], target: str, target_facts: str | None, profile: str, runs: str, keyword: str,
-    workers: int | None,
+    tests: Sequence[str], target: str, target_facts: str | None, profile: str, storage_class: str, runs: str,
+    keyword: str, workers: int | None,
 ) -> None:
     """Run the suites against a target and print the verdict.
 
@@ -62,8 +66,11 @@ def certify(
     load_profile(profile, PROFILES)
     if target_kind(target)[0] == "lab" and os.geteuid() != 0:
         raise CannotRunError("The lab makes network namespaces and needs root; run as root, or name a real cluster.")
+    if storage_class and target_kind(target)[0] == "lab":
+        lab_server(storage_class)
     _clean_runs(Path(runs))
     arguments = ["--target", target, "--profile", profile, "--runs", runs, "--verdict-exit-code"]
+    arguments += ["--storage-class", storage_class] if storage_class else []
     arguments += ["--target-facts", target_facts] if target_facts else []
     arguments += ["-k", keyword] if keyword else []
     # A test takes minutes: a worker is given the next one when it is done with the last.
@@ -107,6 +114,38 @@ def show(arguments: Sequence[str]) -> None:
 def gate(arguments: Sequence[str]) -> None:
     """Hold runs against a policy: GO (exit 0), NO-GO (1) or UNKNOWN (2), with every reason."""
     _pass_on("reports.gate", arguments)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--key", required=True, type=click.Path(path_type=Path), help="SSH key, or the public half of an agent's")
+def sign(runs: Sequence[Path], key: Path) -> None:
+    """Vouch for runs with an SSH key, so that a gate can tell that nobody has changed them since."""
+    for run in runs:
+        click.echo(f"signed: {sign_run(run, key)}")
+
+
+@cli.command()
+@click.argument("tests", nargs=-1)
+@click.option("--storage-class", "storage_classes", multiple=True, help="compared with the others; name each")
+@click.option("--repeat", type=click.IntRange(1), default=10, show_default=True, help="runs on each storage class")
+@click.option("--balanced", is_flag=True, help="A B B A instead of A B A B: a steady drift cancels out")
+@click.option("--target", default="lab", show_default=True, help="as certify takes it")
+@click.option("--target-facts", default="", help="as certify takes it")
+@click.option("--profile", default="", help="as certify takes it")
+@click.option("--runs", default="campaign", show_default=True, help="directory of this campaign alone")
+@click.option("-k", "keyword", default="", help="as certify takes it")
+@click.option("-n", "workers", type=click.IntRange(1), help="as certify takes it")
+@click.option("--resume", type=click.Path(exists=True, file_okay=False), help="go on with the campaign in a directory")
+def campaign(runs: str, resume: str | None, **options: Any) -> None:
+    """Certify again and again on several storage classes, interleaved in time.
+
+    The same command, or --resume, goes on where a campaign was stopped.
+    """
+    if bool(resume) == bool(options["storage_classes"] or options["tests"]):
+        raise click.UsageError("Name each storage class with --storage-class, or a campaign with --resume alone.")
+    plan = None if resume else Plan.of(**options)
+    sys.exit(conduct(Path(resume or runs), plan, partial(print, flush=True)))
 
 
 @cli.command(**PASSED_ON)

@@ -33,8 +33,12 @@ def gaps(samples: Samples, window: tuple[int, int]) -> list[Gap]:
 
     The window's own borders open the first gap and close the last; without any success the one gap is the window.
     """
-    edges = _edges(_answers(samples), window)
-    return [Gap(int(start), int(end)) for start, end in pairwise(edges)]
+    return [Gap(start, end) for start, end in pairwise(gap_edges(samples, window).tolist())]
+
+
+def gap_edges(samples: Samples, window: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Where the gaps of a stream inside a window meet, by time: the window's borders and every answer between them."""
+    return _edges(_answers(samples), window)
 
 
 def longest_gap(samples: Samples, window: tuple[int, int]) -> Gap:

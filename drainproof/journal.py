@@ -71,6 +71,13 @@ class Journal:
     def powered_on(self, node: str) -> None:
         self._add({"do": "powered-on", "name": node})
 
+    def storage_pause(self, storage_class: str) -> None:
+        """The server of a storage class is about to be paused."""
+        self._add({"do": "storage-pause", "name": storage_class})
+
+    def storage_resumed(self, storage_class: str) -> None:
+        self._add({"do": "storage-resumed", "name": storage_class})
+
     def creating(self, path: str) -> None:
         """An object outside the run's namespaces is about to be created; `path` is its URL path."""
         self._add({"do": "create", "name": path})
@@ -109,6 +116,11 @@ class Journal:
         return self._open("power-off", "powered-on")
 
     @property
+    def paused_storage(self) -> list[str]:
+        """The storage classes whose server the run has paused and not resumed."""
+        return self._open("storage-pause", "storage-resumed")
+
+    @property
     def created(self) -> list[str]:
         """The URL paths of objects outside the run's namespaces that it has created and not removed."""
         return self._open("create", "removed")
@@ -118,15 +130,19 @@ class Journal:
         """Whether the run did not come to its end, or left something behind when it did."""
         entries = self.entries()
         closed = any(entry["do"] == "close" for entry in entries)
-        left = (self.cordoned, self.namespaces, self.tainted, self.without_power, self.created)
+        left = (
+            self.cordoned, self.namespaces, self.tainted, self.without_power, self.created, self.paused_storage
+        )
         return bool(entries) and (not closed or any(left))
 
     def undo(self, cluster: Cluster, deadline: Deadline) -> list[str]:
         """Undo what Kubernetes can undo of what the run left behind; returns what was done, in sentences.
 
         A node without power needs its controller's password, which no journal holds: it is named, and stays named.
+        So does the server of a storage class, whose pause outlives neither its run nor the limit that was set to it.
         """
         done = [f"node {name} was powered off and not on again; power it on" for name in self.without_power]
+        done += [f"the server of storage class {name} was paused; see that it runs" for name in self.paused_storage]
         for name in self.cordoned:
             done.append(_on_node(name, Node(cluster, name).uncordon, "uncordoned"))
             self.uncordoned(name)
@@ -157,6 +173,8 @@ class Journal:
             self.powered_on(name)
         for path in self.created:
             self.removed(path)
+        for name in self.paused_storage:
+            self.storage_resumed(name)
         self.closed()
 
     def _is_mine(self, found: Object | None) -> bool:

@@ -86,6 +86,25 @@ class Load(_Part):
         return max(self.control_blackout_ms / 1000, CONTROL_PERIODS / self.stopwatch_rate(control))
 
 
+class Storage(_Part):
+    """What the storage suite does on machines of its own; rates are per second."""
+
+    memory: str = "512Mi"
+    data_disk: str = "4Gi"
+    """Holds the ledger of writes, 4 KiB each, and the file that fio works on."""
+    write_rate: float = Field(200.0, gt=0, le=5000)
+    """Writes of the ledger; one period of it is the shortest pause that it is sure to see."""
+    ledger_seconds: float = Field(900.0, gt=0)
+    """For how long there is room in the ledger: no write ever covers another."""
+    fio_mib: int = Field(1024, ge=16)
+    fio_seconds: int = Field(30, ge=2, le=3600)
+    """How long each job of fio runs undisturbed; while something is done to the machine it runs until that is over."""
+    storm_machines: int = Field(10, ge=2)
+    """How many machines are started at once."""
+    server_pause_seconds: float = Field(10.0, gt=0)
+    """How long the storage server stands still."""
+
+
 class Limits(_Part):
     """What the certificate allows; a measured value above its limit fails the claim."""
 
@@ -110,6 +129,17 @@ class Limits(_Part):
     """Recovery time objective: from the loss of a machine until it serves again."""
     gap_agreement_seconds: float = Field(0.25, gt=0)
     """How far the longest gap that Prometheus scraped may lie from the one in the samples."""
+    io_pause_seconds: float = Field(2.0, gt=0)
+    """How long a guest's writes may stand still when nothing is done to the storage itself."""
+    io_recovery_seconds: float = Field(30.0, gt=0)
+    """How long they may still stand still once a storage server that was away serves again."""
+    snapshot_seconds: float = Field(60.0, gt=0)
+    restore_seconds: float = Field(300.0, gt=0)
+    """From the request until the machine, which was stopped for it, answers again."""
+    clone_seconds: float = Field(300.0, gt=0)
+    """From the request until the clone answers."""
+    boot_storm_seconds: float = Field(300.0, gt=0)
+    """From the request until the last of the machines that start at once answers."""
 
 
 class Budgets(_Part):
@@ -155,6 +185,7 @@ class Profile(_Part):
     """How many drains; 0: until every virtual machine has moved once."""
     portal: Portal = Portal()
     load: Load = Load()
+    storage: Storage = Storage()
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     lab_timers: LabTimers = LabTimers()

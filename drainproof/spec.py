@@ -112,6 +112,29 @@ def claim(name: str, storage_class: str, size: str, access_mode: str = "ReadWrit
     }
 
 
+def machine_snapshot(name: str, machine: str) -> Object:
+    """A VirtualMachineSnapshot of a machine, running or not."""
+    return {"metadata": {"name": name}, "spec": {"source": _machine(machine)}}
+
+
+def machine_restore(name: str, machine: str, snapshot: str) -> Object:
+    """A VirtualMachineRestore, which puts a stopped machine back to what a snapshot holds."""
+    return {"metadata": {"name": name}, "spec": {"target": _machine(machine), "virtualMachineSnapshotName": snapshot}}
+
+
+def machine_clone(name: str, machine: str, target: str) -> Object:
+    """A VirtualMachineClone of a machine under another name; an address that was asked for stays with the original."""
+    kept = {"annotationFilters": ["*", f"!{REQUESTED_ADDRESSES}"]}
+    return {
+        "metadata": {"name": name},
+        "spec": {"source": _machine(machine), "target": _machine(target), "template": kept},
+    }
+
+
+def _machine(name: str) -> Object:
+    return {"apiGroup": "kubevirt.io", "kind": "VirtualMachine", "name": name}
+
+
 def secret(name: str, content: Mapping[str, str]) -> Object:
     """A Secret of plain strings."""
     return {"metadata": {"name": name}, "stringData": dict(content)}

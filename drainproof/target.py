@@ -21,6 +21,15 @@ def without_credentials(url: str, instead: str) -> str:
     return url
 
 
+def a_pattern(text: str) -> str:
+    """The text itself; raises ValueError when it is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
 class PrometheusFacts(BaseModel):
     """Where Prometheus answers: behind a Service, through the API server, or at a URL of its own."""
 
@@ -95,11 +104,7 @@ class PowerFacts(BaseModel):
     @field_validator("on_pattern", "off_pattern")
     @classmethod
     def _a_pattern(cls, text: str) -> str:
-        try:
-            re.compile(text)
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
-        return text
+        return a_pattern(text)
 
     @model_validator(mode="after")
     def _complete(self) -> PowerFacts:
@@ -118,6 +123,31 @@ class PowerFacts(BaseModel):
     def system_of(self, node: str) -> str:
         """The name of a node's Redfish system."""
         return self.systems.get(node, self.system.replace("{node}", node))
+
+
+class StorageServerFacts(BaseModel):
+    """How the server behind a storage class is disturbed. `{class}` in any word is the class; no shell, no secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pause: tuple[str, ...] = Field(min_length=1)
+    """Has the server stand still: it answers nobody, and forgets nothing."""
+    resume: tuple[str, ...] = Field(min_length=1)
+    """Has it go on; does no harm to a server that was never paused."""
+    status: tuple[str, ...] = Field(min_length=1)
+    """Prints how the server stands."""
+    failover: tuple[str, ...] = ()
+    """Kills what serves, and ends once another server, or the same, serves in its place; empty: cannot be done."""
+    running_pattern: str = r"\brunning\b"
+    """The regular expression that finds, in what `status` prints, that the server serves."""
+    paused_pattern: str = r"\bpaused\b"
+    generation_pattern: str = ""
+    """Finds what tells one server from the next that takes over, such as a process id; empty: nothing does."""
+
+    @field_validator("running_pattern", "paused_pattern", "generation_pattern")
+    @classmethod
+    def _a_pattern(cls, text: str) -> str:
+        return a_pattern(text)
 
 
 class TimerFacts(BaseModel):
@@ -165,6 +195,8 @@ class Target(BaseModel):
     """Whether guests run under software emulation; timings then say nothing about real hardware."""
     power: PowerFacts | None = None
     """How nodes are powered off and on; None: they cannot be."""
+    storage_servers: Mapping[str, StorageServerFacts] = Field(default_factory=dict)
+    """By storage class, how its server is paused and failed over; a class that is missing here cannot be disturbed."""
     timers: TimerFacts = TimerFacts()
     api_chaos: ApiChaosFacts | None = None
     """How the Kubernetes API itself may be disturbed; None: it may not. Chaos Mesh recovers through that API, so on a
@@ -180,9 +212,10 @@ class Target(BaseModel):
         return vantages
 
     def facts(self) -> dict[str, Any]:
-        """What the record keeps of it: of the power its driver and where that is, no command, no user and no file."""
-        kept = self.model_dump(mode="json", exclude={"kubeconfig", "power"})
-        return {**kept, "power": self.power and self.power.model_dump(mode="json", include={"driver", "url"})}
+        """What the record keeps of it: of power and storage servers no command, no user and no file."""
+        kept = self.model_dump(mode="json", exclude={"kubeconfig", "power", "storage_servers"})
+        power = self.power and self.power.model_dump(mode="json", include={"driver", "url"})
+        return {**kept, "power": power, "storage_servers": sorted(self.storage_servers)}
 
 
 def target_from(data: dict[str, Any], where: str) -> Target:
@@ -201,6 +234,18 @@ def read_target(path: Path) -> Target:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CannotRunError(f"The target file {path} cannot be read: {error}; correct it or name another.") from error
     return target_from({"name": path.stem, **data}, f"The target file {path}")
+
+
+LAB_STORAGE: Mapping[str, str] = {"lab-shared": "", "lab-nfs": "nfs", "lab-iscsi": "iscsi", "lab-ceph": "ceph"}
+"""The lab's storage classes that every node can open, and the server that the lab has to start for each."""
+
+
+def lab_server(storage_class: str) -> str:
+    """The storage server that the lab needs for a class, empty for none; raises CannotRunError for an unknown class."""
+    if storage_class not in LAB_STORAGE:
+        known = ", ".join(LAB_STORAGE)
+        raise CannotRunError(f"The lab has no shared storage class {storage_class!r}; choose one of {known}.")
+    return LAB_STORAGE[storage_class]
 
 
 def default_profile(wanted: str) -> str:

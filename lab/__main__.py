@@ -14,10 +14,11 @@ import click
 
 from lab import processes
 from lab.config import LabConfig
-from lab.lifecycle import checks, leftovers, lock
+from lab.lifecycle import checks, leftovers, lock, storage_servers
 from lab.lifecycle import down as stopping
 from lab.lifecycle import up as starting
 from lab.lifecycle.errors import LifecycleError
+from lab.storage import SERVERS
 
 EXIT_REFUSED = 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -60,17 +61,19 @@ def lab() -> None:
               show_default=True, help="Directory of the guest image, kept between labs.")
 @click.option("--owner", type=int, default=None, metavar="PID",
               help="The process for which the lab is up: once it has died, the next start replaces the lab.")
+@click.option("--storage", "servers", type=click.Choice(SERVERS), multiple=True,
+              help="Start this storage server too, for the class lab-<server>; may be given several times.")
 @state_option
 def up(
     name: str, nodes: int, api_port: int, node_grace: float, toleration: float, unhealthy: float, cache: Path,
-    owner: int | None, state: Path,
+    owner: int | None, servers: tuple[str, ...], state: Path,
 ) -> None:
     """Start a lab and print the facts about it as JSON."""
     config = LabConfig(
         name=name, nodes=tuple(f"node-{letter}" for letter in LETTERS[:nodes]), api_port=api_port,
         state_dir=str(state.resolve() / name), cache_dir=str(cache.resolve()), run_dir=str(lock.DIRECTORY / name),
         node_grace_seconds=node_grace, toleration_seconds=toleration, unhealthy_seconds=unhealthy,
-        owner=processes.identity(owner) if owner else "",
+        owner=processes.identity(owner) if owner else "", storage=tuple(sorted(set(servers))),
     )
     begun = time.monotonic()
 
@@ -116,6 +119,47 @@ def cleanup(name: str | None) -> None:
         click.echo(f"lab {each}: removed {found.sentence()}")
     if not removed:
         click.echo("no lab was found")
+
+
+@lab.group()
+def storage() -> None:
+    """The storage servers of a lab, as faults need them: paused, resumed, replaced by a successor."""
+
+
+class_option = click.option("--storage-class", required=True, help="The class whose server it is, such as lab-nfs.")
+
+
+@storage.command("pause")
+@name_option
+@class_option
+def storage_pause(name: str, storage_class: str) -> None:
+    """Have a storage server stand still; its connections stay open, and nothing is answered."""
+    storage_servers.pause(stopping.config_of(name), storage_class)
+
+
+@storage.command("resume")
+@name_option
+@class_option
+def storage_resume(name: str, storage_class: str) -> None:
+    """Have a paused storage server go on."""
+    storage_servers.resume(stopping.config_of(name), storage_class)
+
+
+@storage.command("failover")
+@name_option
+@class_option
+def storage_failover(name: str, storage_class: str) -> None:
+    """Kill a storage server, and return when a successor serves at the same address (Ceph: one of its two OSDs)."""
+    with lock.exclusive(name):
+        storage_servers.fail_over(stopping.config_of(name), storage_class)
+
+
+@storage.command("status")
+@name_option
+@class_option
+def storage_status(name: str, storage_class: str) -> None:
+    """Print `running`, `paused` or `down`, and the server's pids."""
+    click.echo(storage_servers.status(stopping.config_of(name), storage_class))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -20,6 +20,9 @@ Object = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
+GUEST_SECONDS = 45.0
+"""Longer than an agent gives a guest to freeze its file systems."""
+
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -149,6 +152,22 @@ class Client:
             await self._call("DELETE", kind.path(namespace, name), body=options)
         except NotFoundError:
             return
+
+    async def guest(self, method: str, namespace: str, name: str, call: str, body: Object | None = None) -> Object:
+        """Call a subresource of a VirtualMachineInstance, which its node answers: freeze, unfreeze, copies/...
+
+        Raises TimeoutError besides: a node that has lost its power closes no connection.
+        """
+        where = f"/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/{name}/{call}"
+        async with asyncio.timeout(GUEST_SECONDS):
+            return await self._call(method, where, body=body)
+
+    async def machine(self, namespace: str, name: str, call: str) -> None:
+        """Call a subresource of a VirtualMachine: start, stop, restart."""
+        path = f"/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachines/{name}/{call}"
+        async with self._open.put(self._server + path, data="{}") as answer:
+            if answer.status >= 400:
+                raise await _refusal(answer)
 
     async def watch(
         self, kind: Kind, resource_version: str, namespace: str | None = None, *,

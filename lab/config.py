@@ -10,6 +10,7 @@ FABRIC_ADDRESS = "10.77.0.1"
 CLIENT_ADDRESS = "10.77.0.2"
 MONITOR_ADDRESS = "10.77.0.3"
 BALANCER_ADDRESS = "10.77.0.4"
+STORAGE_ADDRESS = "10.77.0.5"
 NETWORK = "10.77.0.0/16"
 PREFIX_LENGTH = 16
 FABRIC_API_PORT = 6443
@@ -43,6 +44,9 @@ class LabConfig:
     """How long the lab's NodeHealthCheck sees a node unready before it remediates."""
     owner: str = ""
     """The process for which the lab is up, as `pid:start time`; empty: it stays up until somebody stops it."""
+
+    storage: tuple[str, ...] = ()
+    """The storage servers that are started with the lab, in order of their names: ceph, iscsi, nfs."""
 
     @property
     def state(self) -> Path:
@@ -112,7 +116,7 @@ class LabConfig:
         return self.state / "logs" / f"{process}.log"
 
     def namespace(self, role: str) -> str:
-        """The network namespace of a role: fabric, client, monitor, lb, node-a ..."""
+        """The network namespace of a role: fabric, client, monitor, lb, storage, node-a ..."""
         return f"dp-{self.name}-{role}"
 
     def node_address(self, node: str) -> str:
@@ -128,4 +132,5 @@ class LabConfig:
     def load(cls, path: Path) -> LabConfig:
         data = json.loads(path.read_text())
         data["nodes"] = tuple(data["nodes"])
+        data["storage"] = tuple(data["storage"])
         return cls(**data)

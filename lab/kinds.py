@@ -19,6 +19,12 @@ class Kind:
     custom: bool = False
     """A custom resource: merge and JSON patches only, generation counted, strict PUT."""
     categories: tuple[str, ...] = ()
+    older: tuple[str, ...] = ()
+    """Versions that are served besides, with the same fields."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        return (self.version, *self.older)
 
     @property
     def api_version(self) -> str:
@@ -101,9 +107,44 @@ FENCE_AGENTS_REMEDIATION_TEMPLATE = Kind(
     short_names=("fartemplate",), status=True, custom=True,
 )
 
+_VOLUME_SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
+
+VOLUME_SNAPSHOT_CLASS = Kind(
+    _VOLUME_SNAPSHOT_GROUP, "v1", "volumesnapshotclasses", "VolumeSnapshotClass",
+    namespaced=False, short_names=("vsclass", "vsclasses"), custom=True,
+)
+VOLUME_SNAPSHOT = Kind(
+    _VOLUME_SNAPSHOT_GROUP, "v1", "volumesnapshots", "VolumeSnapshot", short_names=("vs",), status=True, custom=True,
+)
+VOLUME_SNAPSHOT_CONTENT = Kind(
+    _VOLUME_SNAPSHOT_GROUP, "v1", "volumesnapshotcontents", "VolumeSnapshotContent",
+    namespaced=False, short_names=("vsc", "vscs"), status=True, custom=True,
+)
+
+_VM_SNAPSHOT_GROUP = "snapshot.kubevirt.io"
+
+VM_SNAPSHOT = Kind(
+    _VM_SNAPSHOT_GROUP, "v1beta1", "virtualmachinesnapshots", "VirtualMachineSnapshot",
+    short_names=("vmsnapshot", "vmsnapshots"), status=True, custom=True, categories=("all",), older=("v1alpha1",),
+)
+VM_SNAPSHOT_CONTENT = Kind(
+    _VM_SNAPSHOT_GROUP, "v1beta1", "virtualmachinesnapshotcontents", "VirtualMachineSnapshotContent",
+    short_names=("vmsnapshotcontent", "vmsnapshotcontents"), status=True, custom=True, categories=("all",),
+    older=("v1alpha1",),
+)
+VM_RESTORE = Kind(
+    _VM_SNAPSHOT_GROUP, "v1beta1", "virtualmachinerestores", "VirtualMachineRestore",
+    short_names=("vmrestore", "vmrestores"), status=True, custom=True, categories=("all",), older=("v1alpha1",),
+)
+VM_CLONE = Kind(
+    "clone.kubevirt.io", "v1beta1", "virtualmachineclones", "VirtualMachineClone",
+    short_names=("vmclone", "vmclones"), status=True, custom=True, categories=("all",), older=("v1alpha1",),
+)
+
 KINDS: tuple[Kind, ...] = (
     NODE, NAMESPACE, POD, SERVICE, SECRET, CONFIG_MAP, EVENT, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, LEASE,
     STORAGE_CLASS, ENDPOINT_SLICE, POD_DISRUPTION_BUDGET, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE, MIGRATION,
     KUBEVIRT, MIGRATION_POLICY, NETWORK_CHAOS, HTTP_CHAOS, NODE_HEALTH_CHECK, FENCE_AGENTS_REMEDIATION,
-    FENCE_AGENTS_REMEDIATION_TEMPLATE,
+    FENCE_AGENTS_REMEDIATION_TEMPLATE, VOLUME_SNAPSHOT_CLASS, VOLUME_SNAPSHOT, VOLUME_SNAPSHOT_CONTENT, VM_SNAPSHOT,
+    VM_SNAPSHOT_CONTENT, VM_RESTORE, VM_CLONE,
 )

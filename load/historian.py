@@ -178,7 +178,8 @@ def keep(observer: Observer, password: str) -> bool:
         alive = True
         while alive and not observer.stop.wait(STATUS_SECONDS):
             writer.flush()
-            alive = all(thread.is_alive() for thread in threads)
+            # Told to stop since the wait: then clients have ended in good order.
+            alive = all(thread.is_alive() for thread in threads) or observer.stop.is_set()
         observer.stop.set()
         _finish(clients, threads)
     observer.case.events.add(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from drainproof.errors import RecordError
@@ -20,6 +20,8 @@ class StoredRun:
     directory: Path
     info: RunInfo
     cases: tuple[CaseVerdict, ...]
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    """Cases without a verdict that can be read, each with the reason; only `read_judged` leaves any."""
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
@@ -39,3 +41,14 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
 def read_run(directory: Path) -> StoredRun:
     """Read a run by its stored verdicts; raises RecordError when its description or a verdict cannot be read."""
     return StoredRun(directory, RunInfo.read(directory), tuple(read_verdict(case) for case in Run(directory).cases()))
+
+
+def read_judged(directory: Path) -> StoredRun:
+    """Read a run with those of its cases that were judged; raises RecordError when its description cannot be read."""
+    info, judged, unjudged = RunInfo.read(directory), [], {}
+    for case in Run(directory).cases():
+        try:
+            judged.append(read_verdict(case))
+        except RecordError as error:
+            unjudged[case.name] = str(error).replace(f"{directory}/", "")
+    return StoredRun(directory, info, tuple(judged), unjudged)

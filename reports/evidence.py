@@ -22,8 +22,9 @@ from reports.verdict import MissingEvidenceError
 
 Content = TypeVar("Content")
 OBSERVERS = ("probe", "ledger", "witness", "clinic", "stopwatch", "historian", "membership")
-PLANNED, UNPLANNED = "planned", "unplanned"
-"""What is certified: what clients must not notice at all, or how the service outlives what takes machines away."""
+PLANNED, UNPLANNED, STORAGE = "planned", "unplanned", "storage"
+"""What is certified: what clients must not notice at all, how the service outlives what takes machines away, or what
+the disk of a machine without any service does."""
 JUDGED_PHASES = ("baseline", "drain", "fault", "settle")
 UNTITLED = "The patient portal stays available while the node under each of its virtual machines is drained"
 
@@ -133,6 +134,7 @@ class Evidence:
     _metrics: _Piece[list[dict[str, Any]]] = field(repr=False)
     _tables: _Piece[pa.Table] = field(repr=False)
     _history: _Piece[History] = field(repr=False)
+    _derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, directory: Path, limits: Limits | None = None) -> Evidence:
@@ -185,6 +187,13 @@ class Evidence:
         """The operations of the consistency workloads. Raises MissingEvidenceError when there are none."""
         return self._history.get()
 
+    def once(self, name: str, make: Callable[[], Content]) -> Content:
+        """What several checks derive from the evidence, by a name of theirs, made when it is first asked for."""
+        if name not in self._derived:
+            self._derived[name] = make()
+        found: Content = self._derived[name]
+        return found
+
     @cached_property
     def alterations(self) -> Sequence[str]:
         """What was changed since the record was sealed, in sentences."""
@@ -210,15 +219,16 @@ class Evidence:
 
     @cached_property
     def kind(self) -> str:
-        """Planned or unplanned; records that do not tell are of planned drains."""
+        """Planned, unplanned or storage; records that do not tell are of planned drains."""
         kinds = [event.data.get("kind") for event in self.of_kind("run", "case")]
-        return UNPLANNED if kinds and kinds[0] == UNPLANNED else PLANNED
+        return str(kinds[0]) if kinds and kinds[0] in (UNPLANNED, STORAGE) else PLANNED
 
     @cached_property
     def _deployed(self) -> Mapping[str, Any]:
-        events = self.of_kind("portal", "deployed")
+        who, what = ("storage", "machine") if self.kind == STORAGE else ("portal", "portal")
+        events = self.of_kind(who, "deployed")
         if not events:
-            raise MissingEvidenceError("events.jsonl has no event portal/deployed: the portal was never deployed")
+            raise MissingEvidenceError(f"events.jsonl has no event {who}/deployed: the {what} was never deployed")
         return events[-1].data
 
     @cached_property
@@ -227,11 +237,11 @@ class Evidence:
 
     @cached_property
     def vms(self) -> tuple[Vm, ...]:
-        """The portal's machines by name. Raises MissingEvidenceError when there is no portal."""
+        """The machines under test by name. Raises MissingEvidenceError when there are none, or no portal of them."""
         found = [
             Vm(str(vm["name"]), str(vm["uid"]), str(vm["address"]), str(vm["node"])) for vm in self._deployed["vms"]
         ]
-        if len(found) < 2:
+        if len(found) < 2 and self.kind != STORAGE:
             raise MissingEvidenceError(f"the portal has {len(found)} virtual machines: nothing is replicated")
         return tuple(sorted(found, key=lambda vm: vm.name))
 

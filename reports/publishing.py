@@ -1,4 +1,4 @@
-"""Publishing: report.html and junit.xml of a run, and its verdicts on a terminal."""
+"""Publishing: report.html, junit.xml and drainproof.prom of a run, and its verdicts on a terminal."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TextIO
 
 from drainproof.record import Run, RunInfo
 from drainproof.record.case import VERDICT
-from reports import junit, render, terminal
+from reports import junit, render, terminal, textfile
 from reports.judge import judge, read_verdict
 from reports.verdict import Verdict, worst
 
-REPORT, JUNIT = "report.html", "junit.xml"
+REPORT, JUNIT, TEXTFILE = "report.html", "junit.xml", "drainproof.prom"
 
 
 def publish(run: Path, stream: TextIO | None = None) -> Verdict | None:
@@ -24,8 +24,10 @@ def publish(run: Path, stream: TextIO | None = None) -> Verdict | None:
     if not any((case / VERDICT).exists() for case in cases):
         return None
     verdicts = [read_verdict(case) if (case / VERDICT).exists() else judge(case) for case in cases]
-    render.write(RunInfo.read(run), list(zip(cases, verdicts, strict=True)), run / REPORT)
+    described = RunInfo.read(run)
+    render.write(described, list(zip(cases, verdicts, strict=True)), run / REPORT)
     junit.write(verdicts, run / JUNIT)
+    textfile.write(described, verdicts, run / TEXTFILE)
     if stream is not None:
         for case, verdict in zip(cases, verdicts, strict=True):
             terminal.show(verdict, case, stream)

@@ -16,9 +16,12 @@ from drainproof.errors import DrainproofError, RecordError
 from drainproof.record import Run
 from drainproof.record.case import EVENTS, VERDICT
 from drainproof.record.run import RUN_FILE
+from drainproof.record.run_manifest import renewable
+from drainproof.record.signature import renew
 from reports import terminal
 from reports.judge import conclude, read_verdict, write_verdict
 from reports.publishing import publish
+from reports.text import clean
 from reports.verdict import CaseVerdict, worst
 
 UNREADABLE = 3
@@ -33,6 +36,8 @@ def rejudge(record: Path, write: bool) -> int:
     Exit codes: 0 pass, 1 fail, 2 unknown, 3 the record cannot be read.
     """
     cases = _cases(record)
+    run = cases[0].resolve().parent
+    obstacles = renewable(run, cases) if write else []
     verdicts = []
     for case in cases:
         verdict = conclude(case)
@@ -42,7 +47,8 @@ def rejudge(record: Path, write: bool) -> int:
         if write:
             write_verdict(case, verdict)
     if write:
-        publish(cases[0].parent)
+        publish(run)
+        print(_renewed(run, obstacles))
     return worst(verdict.verdict for verdict in verdicts).exit_code
 
 
@@ -55,6 +61,15 @@ def _cases(record: Path) -> list[Path]:
     if not cases:
         raise RecordError(f"{record}: this run has no case that could be judged")
     return cases
+
+
+def _renewed(run: Path, obstacles: Sequence[str]) -> str:
+    """Seal the run with its new verdicts, unless that would cover up another change."""
+    if obstacles:
+        return clean(f"The run's manifest stays as it is: {'; '.join(obstacles)}")
+    if renew(run):
+        return "The run was sealed anew. Its signature was of other verdicts and is removed: sign it again."
+    return "The run was sealed anew."
 
 
 def _compared(case: Path, verdict: CaseVerdict) -> str:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
 from drainproof.errors import DrainproofError
 from drainproof.record import RunInfo
-from reports import charts, text
+from reports import environment, text
 from reports.checks import continuity, hypervisor, survival
+from reports.environment import Section
 from reports.evidence import Evidence
+from reports.timeline import palette
+from reports.timeline.build import BROKEN, timeline
+from reports.timeline.interactive import figure
+from reports.timeline.model import Timeline
+from reports.timeline.static import picture
 from reports.verdict import CaseVerdict, Part, Verdict, worst
 
 TEMPLATES = Path(__file__).parent / "templates"
-MEANING = {
+MEANING: Final[Mapping[Verdict, str]] = {
     Verdict.PASS: "Every claim below holds, by the evidence in the record.",
     Verdict.FAIL: "At least one claim below does not hold. Do not rely on this cluster for the service as it is.",
     Verdict.UNKNOWN: "Nothing was found broken, but evidence is missing. An undecided run certifies nothing.",
 }
+LINKED: Final[Mapping[str, str]] = {
+    "verdict.json": "the verdict", "events.jsonl": "what was done and seen", "samples.parquet": "every operation",
+    "metrics.json": "what Prometheus saw", "tables.parquet": "the audited rows", "history.parquet": "the transactions",
+    "plan.json": "what the observers were told", "manifest.json": "the seal", "logs": "the observers’ logs",
+}
+"""The files of a case that the page links to, if they are there, and what they hold."""
 
 
 @dataclass(frozen=True)
@@ -31,81 +48,103 @@ class CasePage:
     """What the page shows of one case."""
 
     name: str
+    number: int
     verdict: CaseVerdict
     migrations: Sequence[Part]
     streams: Sequence[Part]
-    timelines: Sequence[tuple[str, Markup]]
-    legend: Sequence[tuple[str, str]]
+    timeline: Timeline | None
     timeline_trouble: str
+    chart: Markup
+    """The interactive figure as JSON, safe between script tags."""
+    picture: Markup
+    environment: Sequence[Section]
+    links: Sequence[tuple[str, str, str]]
+    """Name, relative address, what it holds."""
 
 
 def write(run: RunInfo, judged: Sequence[tuple[Path, CaseVerdict]], path: Path) -> None:
     """Write the page of a run in one step; everything on it comes from the verdicts, the run and the samples."""
-    pages = [_page(case, verdict) for case, verdict in judged]
+    pages = [_page(number, case, verdict) for number, (case, verdict) in enumerate(judged, 1)]
+    library, own = Markup(get_plotlyjs()), Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    scripts = [library, own] if any(page.chart for page in pages) else []
     content = _environment().get_template("report.html.j2").render(
         run=run,
         pages=pages,
         verdict=worst(page.verdict.verdict for page in pages),
+        held=sum(page.verdict.verdict is Verdict.PASS for page in pages),
         meaning=MEANING,
-        facts=_facts(run.target),
-        versions=_facts(run.versions),
-        settings=_facts(run.settings),
+        sections=environment.of_run(run),
+        light=palette.LIGHT,
+        dark=palette.DARK,
+        scripts=scripts,
+        script_sources=" ".join(_source(script) for script in scripts) or "'none'",
     )
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(content, encoding="utf-8")
     temporary.replace(path)
 
 
-def _page(case: Path, verdict: CaseVerdict) -> CasePage:
-    timelines, legend, trouble = _timelines(case)
+@cache
+def _source(script: str) -> str:
+    """How the page's own policy names a script that may run: by its digest."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"
+
+
+def _page(number: int, case: Path, verdict: CaseVerdict) -> CasePage:
     by_id = {claim.id: claim for claim in verdict.claims}
     judged = next((by_id[name] for name in (continuity.ID, survival.ID) if name in by_id), None)
     streams = judged.parts if judged else ()
+    drawn, chart, static, sections, trouble = _drawn(case)
     return CasePage(
         name=case.name,
+        number=number,
         verdict=verdict,
         migrations=by_id[hypervisor.ID].parts if hypervisor.ID in by_id else (),
         streams=[part for part in streams if "samples" in part.facts],
-        timelines=timelines,
-        legend=legend,
+        timeline=drawn,
         timeline_trouble=trouble,
+        chart=chart,
+        picture=static,
+        environment=sections,
+        links=[(name, quote(f"{case.name}/{name}"), told) for name, told in LINKED.items() if (case / name).exists()],
     )
 
 
-def _timelines(case: Path) -> tuple[list[tuple[str, Markup]], list[tuple[str, str]], str]:
+def _drawn(case: Path) -> tuple[Timeline | None, Markup, Markup, Sequence[Section], str]:
     """The drawings, or why there are none: a picture that cannot be drawn must not hide the verdict."""
+    sections: Sequence[Section] = ()
     try:
         evidence = Evidence.of(case)
-        # The SVG is matplotlib's own; it escapes every string that it draws.
-        drawn = [(title, Markup(svg)) for title, svg in charts.timelines(evidence)]
-        return drawn, charts.legend(evidence) if drawn else [], "" if drawn else "The record has no samples to draw."
-    except (DrainproofError, KeyError, TypeError, ValueError) as error:
-        return [], [], f"The timelines cannot be drawn: {error}"
+        sections = environment.of_case(evidence)
+        drawn = timeline(evidence)
+        if not drawn.drawn:
+            return drawn, Markup(), Markup(), sections, "The record has nothing to draw."
+        # The SVG is matplotlib's own, which escapes every string that it draws; the JSON is escaped for its place.
+        return drawn, _json(figure(drawn)), Markup(picture(drawn)), sections, ""
+    except BROKEN as error:
+        shown = str(error) if isinstance(error, DrainproofError) else f"{type(error).__name__}: {error}"
+        return None, Markup(), Markup(), sections, f"The timeline cannot be drawn: {shown}"
 
 
-def _facts(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested facts as name and value, one per line, in their own order."""
-    found: list[tuple[str, str]] = []
-    for key, value in content.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(value, Mapping):
-            found += _facts(value, f"{name}, ")
-        elif value not in (None, "", [], ()):
-            found.append((name, value if isinstance(value, str) else json.dumps(value, default=str)))
-    return found
+def _json(content: Mapping[str, Any]) -> Markup:
+    """JSON that stands between script tags: no character of it can end them or begin a comment."""
+    told = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        told = told.replace(character, f"\\u{ord(character):04x}")
+    return Markup(told)
 
 
 def _environment() -> Environment:
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_shown,
     )
-    environment.filters |= {
+    made.filters |= {
         "number": text.number, "measured": text.measured, "allowed": text.allowed, "of_what": text.of_what,
-        "summary": text.summary, "decision": text.DECISION.__getitem__, "fact": _fact,
+        "summary": text.summary, "decision": text.DECISION.__getitem__, "fact": _fact, "quantity": text.quantity,
     }
-    environment.globals["with_symbol"] = text.with_symbol
-    return environment
+    made.globals["with_symbol"] = text.with_symbol
+    return made
 
 
 def _shown(value: object) -> object:

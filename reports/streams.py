@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from drainproof.gaps import gaps, longest_gap
+from drainproof.gaps import gap_edges, longest_gap
 from drainproof.record import Samples
 from reports.evidence import Evidence
 from reports.spans import Span, covered_seconds, union
@@ -83,9 +83,12 @@ def started_in(samples: Samples, span: Span) -> Samples:
 
 def judged_gaps(samples: Samples, span: Span, stalls: list[Span], at_least: float) -> list[Gap]:
     """The longest gap of a stream in a span, then every other that lasts at least so many seconds, longest first."""
-    found = sorted(gaps(samples, (span.begin, span.end)), key=lambda gap: (-gap.length_ns, gap.start_ns))
-    kept = [gap for number, gap in enumerate(found) if number == 0 or gap.length_ns >= at_least * 1e9]
-    spans = [Span(gap.start_ns, gap.end_ns) for gap in kept]
+    edges = gap_edges(samples, (span.begin, span.end))
+    starts, lengths = edges[:-1], np.diff(edges)
+    order = np.lexsort((starts, -lengths))
+    kept = order[(lengths[order] >= at_least * 1e9) | (np.arange(len(order)) == 0)]
+    ends = edges[1:][kept]
+    spans = [Span(start, end) for start, end in zip(starts[kept].tolist(), ends.tolist(), strict=True)]
     return [Gap(gap, covered_seconds(gap, stalls)) for gap in spans]
 
 

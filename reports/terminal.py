@@ -10,21 +10,38 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.text import DECISION, allowed, clean, measured, of_what, summary
+from reports.text import DECISION, allowed, clean, measured, of_what, summary, with_symbol
 from reports.verdict import CaseVerdict, Claim, Verdict
 
+WIDE = 100
+"""From so many columns on the detection limit has a column of its own."""
 STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
 
 def show(verdict: CaseVerdict, case: Path, stream: TextIO) -> None:
     """Print a case's verdict, as plain lines where there is no terminal; the record's words cannot steer it."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
-    console.print(_headline(verdict))
+    console = console_of(stream)
+    console.print(headline(verdict))
+    claims(console, verdict)
+    failures(console, verdict, case)
+
+
+def console_of(stream: TextIO) -> Console:
+    """A console that takes nothing for markup, and wraps nothing where there is no terminal."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+
+
+def claims(console: Console, verdict: CaseVerdict) -> None:
+    """All claims, as a table on a terminal and a line each elsewhere."""
     if console.is_terminal:
-        console.print(_table(verdict))
-    else:
-        for claim in verdict.claims:
-            console.print(_line(claim))
+        console.print(_table(verdict, console.width))
+        return
+    for claim in verdict.claims:
+        console.print(_line(claim))
+
+
+def failures(console: Console, verdict: CaseVerdict, case: Path) -> None:
+    """Four lines for each claim that does not hold."""
     for claim in verdict.claims:
         if claim.verdict is not Verdict.PASS:
             for line in failure_lines(claim, shown(case)):
@@ -56,26 +73,35 @@ def _finding(claim: Claim) -> str:
     return f"{finding}, {allowed(claim)} allowed" if claim.bound else finding
 
 
-def _headline(verdict: CaseVerdict) -> Text:
+def headline(verdict: CaseVerdict) -> Text:
+    """The decision, what was certified, and how many claims hold."""
     decision = f"{DECISION[verdict.verdict]} ({verdict.verdict})"
     told = f": {clean(verdict.title)}\n{clean(verdict.case)}: {summary(verdict.claims)}"
     return Text.assemble((decision, STYLES[verdict.verdict]), told)
 
 
-def _table(verdict: CaseVerdict) -> Table:
+def _table(verdict: CaseVerdict, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("verdict")
     table.add_column("claim", ratio=2)
-    table.add_column("measured", justify="right")
+    table.add_column("measured", justify="right", max_width=22)
     table.add_column("allowed", justify="right")
+    if width >= WIDE:
+        table.add_column("sees from", justify="right")
     for claim in verdict.claims:
         name = Text.assemble(claim.id, "\n", (clean(claim.reason), "dim"))
         mark = Text(claim.verdict.upper(), style=STYLES[claim.verdict])
         figure = Text.assemble(clean(measured(claim)), "\n", (clean(of_what(claim)), "dim"))
-        table.add_row(mark, name, figure, Text(clean(allowed(claim))))
+        more = [Text(_sees_from(claim) or "–")] if width >= WIDE else []
+        table.add_row(mark, name, figure, Text(clean(allowed(claim))), *more)
     return table
+
+
+def _sees_from(claim: Claim) -> str:
+    return clean(with_symbol(claim.detection_limit, claim)) if claim.detection_limit is not None else ""
 
 
 def _line(claim: Claim) -> Text:
     figures = f"{of_what(claim)} {measured(claim)} ({allowed(claim)})" if claim.measured is not None else "not measured"
-    return Text(clean(f"{claim.verdict.upper():8}{claim.id:26}{figures}: {claim.reason}"))
+    sees = f", sees from {_sees_from(claim)}" if _sees_from(claim) else ""
+    return Text(clean(f"{claim.verdict.upper():8}{claim.id:26}{figures}{sees}: {claim.reason}"))

@@ -54,6 +54,20 @@ def _split(claim: Claim) -> tuple[str, str]:
     return (head, rest) if head in SYMBOLS else ("", claim.unit)
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """A figure with its unit: bytes in binary multiples, times as milliseconds when they are short."""
+    if value is None:
+        return "–"
+    if unit.startswith("bytes"):
+        for multiple in ("B", "KiB", "MiB", "GiB"):
+            if abs(value) < 1024 or multiple == "GiB":
+                return f"{value:.1f} {multiple}{unit.removeprefix('bytes')}"
+            value /= 1024
+    if unit == "s" and 0 < abs(value) < 1:
+        return f"{1000 * value:.1f} ms"
+    return f"{number(value)} {unit}".strip()
+
+
 def allowed(claim: Claim) -> str:
     """What the claim allows: `at most 2 s`."""
     if not claim.bound:

@@ -102,6 +102,10 @@ class Figure:
     """s, bytes, bytes/s, 1/s."""
     better: Better = Better.LESS
     reason: str = ""
+    resolution: float | None = None
+    """Two values that lie closer together than this are not told apart by the instrument; None: it does not tell."""
+    at_least: bool = False
+    """Whether the true value is at least this: what was measured had not ended, or the observer looked away."""
 
 
 @dataclass(frozen=True, kw_only=True)

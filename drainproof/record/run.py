@@ -31,6 +31,8 @@ class RunInfo:
     format: int = FORMAT
     notes: tuple[str, ...] = field(default=())
     """What limits the meaning of the run, such as software emulation, in sentences."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Host, nodes, migration limits and storage class; empty in older records."""
 
     @classmethod
     def read(cls, directory: Path) -> RunInfo:

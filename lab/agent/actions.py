@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.agent import vmi_status
+from lab.agent import freezing, vmi_status
 from lab.agent.context import Node
 from lab.agent.domain import Domain
 from lab.agent.guest_agent import GuestAgentError
@@ -42,9 +42,9 @@ async def perform(node: Node, launcher: Launcher, action: str, body: Object) -> 
         await domain.monitor.execute("system_reset")
         node.event(vmi, "Normal", "Reset", "VirtualMachineInstance reset")
     elif action == "freeze":
-        await domain.guest_agent.call("guest-fsfreeze-freeze", timeout=30)
+        await freezing.freeze(node, launcher, domain, vmi, str(body.get("unfreezeTimeout") or ""))
     elif action == "unfreeze":
-        await domain.guest_agent.call("guest-fsfreeze-thaw", timeout=30)
+        await freezing.thaw(node, domain, vmi)
     else:
         raise ActionError(404, "NotFound", f"the lab has no subresource {action} of a VMI")
 

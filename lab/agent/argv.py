@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,22 +114,19 @@ def _monitor(name: str, path: Path) -> list[str]:
 
 def _disk(number: int, disk: Disk) -> list[str]:
     """Claims bypass the host's page cache, as live migration needs; read-only files are shared through it."""
-    direct = disk.kind is DiskKind.CLAIM
-    options = (
-        f"driver=file,node-name=file{number},filename={_escape(disk.file)},aio=threads,"
-        f"cache.direct={_on(direct)},read-only={_on(disk.read_only)},auto-read-only=off"
-    )
-    device = f"virtio-blk-pci,drive=disk{number},serial={disk.serial[:20]},id=ua-{disk.name}"
-    top = f"driver=raw,node-name=disk{number},file=file{number},read-only={_on(disk.read_only)}"
-    if direct:
-        options += ",discard=unmap"
+    claim = disk.kind is DiskKind.CLAIM
+    shared = {"read-only": disk.read_only, "cache": {"direct": claim}, "discard": "unmap" if claim else "ignore"}
+    protocol = {**disk.blockdev, "node-name": f"file{number}", "auto-read-only": False, **shared}
+    top = {"driver": "raw", "node-name": f"disk{number}", "file": f"file{number}", **shared}
+    device = f"virtio-blk-pci,drive=disk{number},serial={disk.serial[:20]},id={device_id(disk.name)}"
+    if claim:
         device += ",write-cache=on"
-        top += ",cache.direct=on,discard=unmap"
-    return ["-blockdev", options, "-blockdev", top, "-device", device]
+    return ["-blockdev", json.dumps(protocol), "-blockdev", json.dumps(top), "-device", device]
 
 
-def _on(value: bool) -> str:
-    return "on" if value else "off"
+def device_id(volume: str) -> str:
+    """The id of a VM's volume as QEMU's device, by which a monitor finds its disk."""
+    return f"ua-{volume}"
 
 
 def _escape(path: Path) -> str:

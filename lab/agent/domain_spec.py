@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from lab.client import Object
@@ -36,15 +36,15 @@ class Disk:
     serial: str
     source: str
     """Image name, claim name, or empty for cloud-init."""
-    file: Path = Path()
-    """Set once the volume has been prepared on the node."""
+    blockdev: Mapping[str, object] = field(default_factory=dict)
+    """QEMU's protocol-level block node; set once the volume has been prepared on the node."""
 
     @property
     def read_only(self) -> bool:
         return self.kind is not DiskKind.CLAIM
 
-    def at(self, file: Path) -> Disk:
-        return replace(self, file=file)
+    def at(self, blockdev: Mapping[str, object]) -> Disk:
+        return replace(self, blockdev=blockdev)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from lab.agent import actions, metrics
+from lab.agent import actions, copies, metrics
 from lab.agent.actions import ActionError
 from lab.agent.context import Node
+from lab.agent.copies import CopyError
 from lab.agent.guest_agent import GuestAgentError
 from lab.agent.launcher import Launcher, pod_directory
 from lab.agent.qmp import MonitorError
@@ -34,6 +35,9 @@ async def serve(node: Node) -> web.AppRunner:
         web.get("/containerLogs/{namespace}/{pod}/{container}", server.logs),
         web.put(f"/v1{instance}/{{action}}", _errors(server.act)),
         web.get(f"/v1{instance}/{{question}}", _errors(server.ask)),
+        web.put(f"/v1{instance}/copies/{{identity}}", _errors(server.start_copy)),
+        web.get(f"/v1{instance}/copies/{{identity}}", _errors(server.copy)),
+        web.delete(f"/v1{instance}/copies/{{identity}}", _errors(server.finish_copy)),
         web.post(f"/lab/v1{instance}/exec", _errors(server.execute)),
         web.get("/lab/v1/migrations/{uid}", server.migration),
     ])
@@ -76,6 +80,26 @@ class _Server:
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(await actions.answer(self._launcher(request), request.match_info["question"]))
+
+    async def start_copy(self, request: web.Request) -> web.StreamResponse:
+        """Begin to copy a disk: {"volume", "target"}, the target as QEMU's block node."""
+        body = await request.json()
+        launcher = self._launcher(request)
+        domain = actions.domain_of(launcher)
+        if launcher.departure is not None:
+            raise ActionError(409, "Conflict", f"{launcher.vmi_key} is migrating: its disks cannot be copied now")
+        await copies.start(domain, request.match_info["identity"], body["volume"], body["target"])
+        return web.json_response({})
+
+    async def copy(self, request: web.Request) -> web.StreamResponse:
+        """How far a copy is; 404 for one that this node's QEMU does not make."""
+        domain = actions.domain_of(self._launcher(request))
+        return web.json_response(await copies.state(domain, request.match_info["identity"]))
+
+    async def finish_copy(self, request: web.Request) -> web.StreamResponse:
+        """Let go of a copy, and cancel it when it still runs."""
+        await copies.finish(actions.domain_of(self._launcher(request)), request.match_info["identity"])
+        return web.json_response({})
 
     async def execute(self, request: web.Request) -> web.StreamResponse:
         """Run a program in the guest: {"argv": [...], "input": ""} gives {"exitcode", "stdout", "stderr"}."""
@@ -122,6 +146,8 @@ def _errors(handler: Handler) -> Handler:
             return await handler(request)
         except ActionError as error:
             return _status(error.code, error.reason, str(error))
+        except CopyError as error:
+            return _status(404, "NotFound", str(error))
         except (GuestAgentError, MonitorError) as error:
             return _status(500, "InternalError", f"Internal error occurred: {error}")
         except (ValueError, KeyError, TypeError) as error:

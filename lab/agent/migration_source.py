@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import aiohttp
 
-from lab.agent import migration_limits
+from lab.agent import copies, migration_limits
 from lab.agent.context import Node
 from lab.agent.domain import Domain
 from lab.agent.launcher import Exit, Launcher
@@ -111,6 +111,8 @@ class Departure:
         await self._change(lambda state: state.update(startTimestamp=stamp(), mode="PreCopy"))
         self._node.event(self._vmi, "Normal", "Migrating", "VirtualMachineInstance is migrating.")
         self._launcher.log("Initiating live migration.", "live-migration-source.go:1399")
+        for copy in await copies.give_up(self._domain):
+            self._launcher.log(f"Gave up copy {copy} of a disk: the guest migrates.", level="warning")
         port = next(iter(self._state["targetDirectMigrationNodePorts"]))
         started = time.monotonic()
         await self._execute("migrate", uri=f"tcp:{self._state['targetNodeAddress']}:{port}")

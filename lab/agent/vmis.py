@@ -6,7 +6,17 @@ import asyncio
 import copy
 import logging
 
-from lab.agent import argv, domain_spec, migration_source, migration_target, network, pods, vmi_status, volumes
+from lab.agent import (
+    argv,
+    domain_spec,
+    freezing,
+    migration_source,
+    migration_target,
+    network,
+    pods,
+    vmi_status,
+    volumes,
+)
 from lab.agent.context import Node
 from lab.agent.domain import Domain, End
 from lab.agent.guest_agent import GuestAgentError
@@ -125,6 +135,7 @@ async def _running(node: Node, vmi: Object, launcher: Launcher | None) -> None:
     if deleting(vmi) and not launcher.busy("stop"):
         _shut_down(node, vmi, launcher)
     migration_source.reconcile(node, vmi, launcher)
+    freezing.guard(node, launcher, launcher.domain, vmi)
     connected = launcher.domain.agent_connected
     if connected != (condition(vmi, "AgentConnected") is not None) and not launcher.busy("guest-info"):
         launcher.start("guest-info", asyncio.create_task(_guest_info(node, vmi, launcher.domain)))

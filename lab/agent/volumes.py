@@ -1,4 +1,4 @@
-"""A guest's disks as files on this node: the guest image, claims, and the cloud-init volume."""
+"""A guest's disks as QEMU opens them: the guest image, claims, and the cloud-init volume."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class VolumeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A domain whose disks are files, and its kernel."""
+    """A domain whose disks are known, and its kernel."""
 
     spec: DomainSpec
     boot: Boot
@@ -48,17 +48,17 @@ def named_image(config: LabConfig, name: str) -> Path | None:
 
 
 async def prepare(client: Client, config: LabConfig, vmi: Object, spec: DomainSpec) -> Prepared:
-    """Find or make the file of each disk; raises VolumeError, ApiError, or ImageError of the cloud-init volume."""
+    """Find or make what is behind each disk; raises VolumeError, ApiError, or ImageError of the cloud-init volume."""
     disks = []
     root = _guest_image(config, images(vmi))
     for disk in spec.disks:
         if disk.kind is DiskKind.CONTAINER:
-            disks.append(disk.at(root / "root.img"))
+            disks.append(disk.at(_file(root / "root.img")))
         elif disk.kind is DiskKind.CLAIM:
             claim = await _claim(client, spec.namespace, disk.source)
-            disks.append(disk.at(await _claim_file(client, claim)))
+            disks.append(disk.at(await _claim_blockdev(client, config, claim)))
         else:
-            disks.append(disk.at(await _cloud_init(client, config, vmi, disk)))
+            disks.append(disk.at(_file(await _cloud_init(client, config, vmi, disk))))
     kernel = next(root.glob("vmlinu[xz]"))
     boot = Boot(kernel, root / "initrd.img", (root / "cmdline").read_text().strip())
     return Prepared(replace(spec, disks=tuple(disks)), boot)
@@ -97,18 +97,25 @@ async def _claim(client: Client, namespace: str, name: str) -> Object:
         raise VolumeError(f"PVC {namespace}/{name} does not exist; create it, or correct the VM's volumes") from error
 
 
-async def _claim_file(client: Client, claim: Object) -> Path:
+def _file(path: Path) -> dict[str, object]:
+    return {"driver": "file", "filename": str(path), "aio": "threads"}
+
+
+async def _claim_blockdev(client: Client, config: LabConfig, claim: Object) -> dict[str, object]:
     meta = claim["metadata"]
     volume_name = dig(claim, "spec", "volumeName")
     if not volume_name or dig(claim, "status", "phase") != "Bound":
         raise VolumeError(f"PVC {meta['namespace']}/{meta['name']} is not bound yet")
     volume = await client.get(PERSISTENT_VOLUME, volume_name)
-    path = storage.volume_path(volume)
-    if path is None:
-        raise VolumeError(f"PV {volume_name} has neither spec.local nor spec.hostPath, so the lab cannot use it")
-    size = math.ceil(quantity.parse(dig(volume, "spec", "capacity", "storage", default="1Gi")))
-    await asyncio.to_thread(storage.create, path, size)
-    return path
+    found = storage.of_volume(config, volume)
+    if found is None:
+        raise VolumeError(f"PV {volume_name} has no spec.local, spec.hostPath or spec.csi of a class of this lab")
+    backend, handle = found
+    if "csi" not in volume["spec"]:
+        # Somebody may have written this volume by hand; a provisioned one is there already.
+        size = math.ceil(quantity.parse(dig(volume, "spec", "capacity", "storage", default="1Gi")))
+        await backend.create(handle, size)
+    return backend.blockdev(handle)
 
 
 async def _cloud_init(client: Client, config: LabConfig, vmi: Object, disk: Disk) -> Path:

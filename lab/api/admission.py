@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.api import chaos_admission, defaults, kubevirt_admission, validation
+from lab.api import chaos_admission, defaults, kubevirt_admission, snapshot_admission, validation
 from lab.api.caller import Caller
 from lab.api.errors import Cause, Object
 from lab.api.store import Store
@@ -13,6 +13,7 @@ def on_create(store: Store, kind: Kind, body: Object, caller: Caller) -> Object:
     """The body with defaults. Raises StatusError with the webhook's or the server's own refusal."""
     body = defaults.apply(store, kind, body)
     body = chaos_admission.on_create(kind, body)
+    body = snapshot_admission.on_create(store, kind, body)
     return kubevirt_admission.on_create(store, kind, body, caller)
 
 
@@ -20,6 +21,7 @@ def on_update(kind: Kind, old: Object, new: Object, caller: Caller, subresource:
     if not subresource:
         kubevirt_admission.on_update(kind, old, new, caller)
         chaos_admission.on_update(kind, old, new)
+        snapshot_admission.on_update(kind, old, new)
     return new
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from lab.api import discovery, handlers, openapi, reviews, routes, subresources
+from lab.api import discovery, handlers, older_versions, openapi, reviews, routes, subresources
 from lab.api.caller import OPEN_PATHS, Caller, authenticate, forbid_path
 from lab.api.context import Context
 from lab.api.errors import Object, PlainError, StatusError, internal, method_not_allowed, unknown_path
@@ -81,7 +81,8 @@ async def _resource(
         if not caller.allowed:
             raise forbid_path(caller, request.method.lower(), request.path)
         return await reviews.handle(request, caller, parts[3:])
-    return await handlers.handle(request, context, caller, routes.parse(request.path))
+    route = routes.parse(request.path)
+    return older_versions.answer(route, await handlers.handle(request, context, caller, route))
 
 
 def _document(request: web.Request, context: Context, parts: list[str]) -> web.Response:

@@ -110,6 +110,11 @@ def _claim(store: Store, body: Object) -> None:
         for stored in store.list(STORAGE_CLASS):
             if (stored.body["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true":
                 spec["storageClassName"] = stored.name
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if source and not reference:
+        spec["dataSourceRef"] = dict(source)
+    elif reference and not source and not reference.get("namespace"):
+        spec["dataSource"] = dict(reference)
     body["status"] = {"phase": "Pending"}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lab.api.errors import Object
 from lab.kinds import KINDS, Kind
 
@@ -54,8 +56,9 @@ def api_versions(address: str) -> Object:
 def _groups() -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for kind in KINDS:
-        if kind.group and kind.version not in groups.setdefault(kind.group, []):
-            groups[kind.group].append(kind.version)
+        if kind.group:
+            known = groups.setdefault(kind.group, [])
+            known += [version for version in kind.versions if version not in known]
     for group in _REVIEWS:
         groups[group] = ["v1"]
     groups[SUBRESOURCES_GROUP] = list(SUBRESOURCES_VERSIONS)
@@ -98,7 +101,7 @@ def _resources(group: str, version: str) -> list[Object]:
         return [{"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}]
     resources = []
     for kind_ in KINDS:
-        if (kind_.group, kind_.version) == (group, version):
+        if kind_.group == group and version in kind_.versions:
             resources += [_resource(kind_), *_subresources(kind_)]
     return resources
 
@@ -153,7 +156,10 @@ def _aggregated_resources(group: str, version: str) -> list[Object]:
             "resource": plural, "responseKind": {"group": group, "version": version, "kind": kind}, "scope": "Cluster",
             "singularResource": kind.lower(), "verbs": ["create"],
         }]
-    return [_aggregated_resource(kind) for kind in KINDS if (kind.group, kind.version) == (group, version)]
+    return [
+        _aggregated_resource(replace(kind, version=version)) for kind in KINDS
+        if kind.group == group and version in kind.versions
+    ]
 
 
 def _aggregated_resource(kind: Kind) -> Object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from lab.api import binding, deletion, eviction, nodes, options, patch
+from lab.api import binding, deletion, eviction, nodes, older_versions, options, patch
 from lab.api.caller import Caller, forbid
 from lab.api.context import Context
 from lab.api.errors import Object, StatusError, bad_request, method_not_allowed, unknown_path
@@ -144,7 +144,7 @@ async def _watch(request: web.Request, context: Context, route: Route) -> web.St
     await response.prepare(request)
     try:
         async for chunk in stream.chunks():
-            await response.write(chunk)
+            await response.write(older_versions.text(route, chunk))
         await response.write_eof()
     except ConnectionError:
         # The client has gone; that is how most watches end.
@@ -162,13 +162,14 @@ async def _read(request: web.Request, kind: str) -> Object:
 def _check_type(place: Place, body: Object) -> None:
     kind = place.kind
     given_kind, given_version = body.get("kind"), body.get("apiVersion")
-    if kind.custom and given_version and given_version != kind.api_version:
+    served = [f"{kind.group}/{version}" for version in kind.versions] if kind.group else [kind.version]
+    if kind.custom and given_version and given_version not in served:
         raise bad_request(f"the API version in the data ({given_version}) does not match the expected API version "
                           f"({kind.api_version})")
     if given_kind and given_kind != kind.name:
         raise bad_request(f'{given_kind} in version "{kind.version}" cannot be handled as a {kind.name}: converting '
                           f"({kind.version}.{given_kind}) to (core.{kind.name}): unknown conversion")
-    if given_version and given_version != kind.api_version:
+    if given_version and given_version not in served:
         raise bad_request(f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: no kind '
                           f'"{kind.name}" is registered for version "{given_version}" in scheme '
                           '"pkg/api/legacyscheme/scheme.go:30"')

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 from lab.api.errors import Object
 from lab.kinds import KINDS, Kind
@@ -42,8 +43,9 @@ def document_v2_protobuf() -> bytes:
 def _group_versions() -> dict[str, list[Kind]]:
     found: dict[str, list[Kind]] = {}
     for kind in KINDS:
-        path = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
-        found.setdefault(path, []).append(kind)
+        for version in kind.versions:
+            path = f"apis/{kind.group}/{version}" if kind.group else f"api/{version}"
+            found.setdefault(path, []).append(replace(kind, version=version))
     return found
 
 

@@ -8,7 +8,7 @@ from lab.api.errors import unknown_path
 from lab.api.resources import Place
 from lab.kinds import KINDS, Kind
 
-_BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
+_BY_PATH = {(kind.group, version, kind.plural): kind for kind in KINDS for version in kind.versions}
 SUBRESOURCES = {
     "Pod": ("status", "binding", "eviction", "log", "exec", "attach", "portforward", "proxy", "ephemeralcontainers"),
     "Service": ("status", "proxy"),
@@ -19,11 +19,15 @@ SUBRESOURCES = {
 
 @dataclass(frozen=True)
 class Route:
-    """A resource path: the place, what follows its subresource (for a proxy), and the legacy /watch/ form."""
+    """A resource path: the place, what follows its subresource (for a proxy), and the legacy /watch/ form.
+
+    `version` is the one that was asked for; the place's kind has the one that is stored.
+    """
 
     place: Place
     rest: str = ""
     legacy_watch: bool = False
+    version: str = ""
 
 
 def find_kind(group: str, version: str, plural: str) -> Kind | None:
@@ -48,7 +52,7 @@ def parse(path: str) -> Route:
         raise unknown_path()
     subresource = rest[2] if len(rest) > 2 else ""
     _check_subresource(kind, subresource, rest[3:])
-    return Route(Place(kind, namespace, name, subresource), "/".join(rest[3:]), legacy)
+    return Route(Place(kind, namespace, name, subresource), "/".join(rest[3:]), legacy, version)
 
 
 def _check_subresource(kind: Kind, subresource: str, rest: list[str]) -> None:

@@ -18,6 +18,8 @@ from lab.kinds import KUBEVIRT, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
 _MACHINE_CALLS = {"start": vm.start, "stop": vm.stop, "restart": vm.restart, "migrate": vm.migrate}
 _GUEST_PUTS = ("pause", "unpause", "softreboot", "reset", "freeze", "unfreeze")
 _GUEST_GETS = ("guestosinfo", "userlist", "filesystemlist")
+_LAB_COPIES = "copies/"
+"""The lab's own, for its snapshot controller: a copy of a disk that the guest's QEMU makes. Discovery has it not."""
 _UPGRADES = ("console", "vnc", "portforward", "usbredir", "vsock")
 
 
@@ -95,6 +97,8 @@ async def _instance(
         _require(request, "PUT")
         vm.cancel_evacuation(vm.Call(context.resources, namespace, name, await _body(request), caller))
         return web.Response(status=200)
+    if verb.startswith(_LAB_COPIES):
+        return await _copy(request, context, caller, namespace, name, verb)
     if verb.split("/")[0] in _UPGRADES:
         vm.find(context.resources, VIRTUAL_MACHINE_INSTANCE, namespace, name)
         raise StatusError(501, "NotImplemented", f"the lab does not serve {verb}: there is no console or tunnel")
@@ -122,6 +126,17 @@ async def _guest_put(
         return web.Response(status=200)
     url = f"{agent_url(context.store, instance)}/v1/namespaces/{namespace}/virtualmachineinstances/{name}/{verb}"
     status, content_type, data = await context.dialer.call("PUT", url, json.dumps(body).encode())
+    return web.Response(status=status, body=data, content_type=content_type)
+
+
+async def _copy(
+    request: web.Request, context: Context, caller: Caller, namespace: str, name: str, call: str
+) -> web.StreamResponse:
+    instance = vm.find(context.resources, VIRTUAL_MACHINE_INSTANCE, namespace, name)
+    if not caller.component:
+        raise PlainError(404, "404: Page Not Found")
+    url = f"{agent_url(context.store, instance)}/v1/namespaces/{namespace}/virtualmachineinstances/{name}/{call}"
+    status, content_type, data = await context.dialer.call(request.method, url, await request.read() or None)
     return web.Response(status=status, body=data, content_type=content_type)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.api import cells
+from lab.api import cells, snapshot_columns
 from lab.api.columns import AGE, CUSTOM_AGE, NAME, NONE, UNSET, Column, condition, path
 from lab.api.errors import Object
 from lab.api.stored import Stored
@@ -94,7 +94,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         NAME, Column("Action", path("spec.action", None)), Column("Duration", path("spec.duration", None)),
     ),
     "HTTPChaos": (NAME, Column("Duration", path("spec.duration", None))),
-}
+} | snapshot_columns.COLUMNS
 
 
 def table(

@@ -31,7 +31,13 @@ from lab.controllers import (
     scheduler,
     services,
     vm,
+    vm_clone,
+    vm_restore,
+    vm_snapshot,
+    vm_snapshot_content,
     vmi,
+    volume_snapshot_contents,
+    volume_snapshots,
     volumes,
 )
 from lab.controllers.runtime import Controller, run
@@ -51,7 +57,9 @@ def controllers(config: LabConfig, fence_agent: FenceAgent) -> list[Controller]:
         evacuation.CONTROLLER, nodes.controller(config.node_grace_seconds), eviction.CONTROLLER, services.CONTROLLER,
         endpoints.CONTROLLER, health_check.CONTROLLER, remediation.controller(fence_agent),
         balancer.controller(config.namespace("lb")), disruption.CONTROLLER, garbage.CONTROLLER, namespaces.CONTROLLER,
-        expiry.CONTROLLER, kubevirt.CONTROLLER, *chaos.controllers(config),
+        expiry.CONTROLLER, kubevirt.CONTROLLER, *chaos.controllers(config), volume_snapshots.CONTROLLER,
+        volume_snapshot_contents.controller(), vm_snapshot.CONTROLLER, vm_snapshot_content.CONTROLLER,
+        vm_restore.CONTROLLER, vm_clone.CONTROLLER,
     ]
 
 

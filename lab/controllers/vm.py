@@ -10,7 +10,7 @@ from lab.client import ApiError, ConflictError, Object
 from lab.controllers import kubevirt, vm_status
 from lab.controllers.machines import TEMPLATE_HASH, run_strategy, template_hash
 from lab.controllers.runtime import Controller, itself
-from lab.kinds import PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
+from lab.kinds import PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE, VOLUME_SNAPSHOT_CLASS
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     add_finalizer,
@@ -183,7 +183,12 @@ def _mounting(cluster: Cluster, claim: Object) -> Iterable[str]:
     return [key(machine) for machine in cluster.list(VIRTUAL_MACHINE, namespace(claim))]
 
 
+def _every(cluster: Cluster, _: Object) -> Iterable[str]:
+    return [key(machine) for machine in cluster.list(VIRTUAL_MACHINE)]
+
+
 CONTROLLER = Controller(
     "vm", reconcile,
-    ((VIRTUAL_MACHINE, itself), (VIRTUAL_MACHINE_INSTANCE, itself), (PERSISTENT_VOLUME_CLAIM, _mounting)),
+    ((VIRTUAL_MACHINE, itself), (VIRTUAL_MACHINE_INSTANCE, itself), (PERSISTENT_VOLUME_CLAIM, _mounting),
+     (VOLUME_SNAPSHOT_CLASS, _every)),
 )

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 
 from lab.client import Object
+from lab.controllers import snapshot_support
 from lab.controllers.machines import TEMPLATE_HASH, run_strategy, template_hash
 from lab.kinds import PERSISTENT_VOLUME_CLAIM
 from lab.machinery.cluster import Cluster
@@ -41,6 +42,7 @@ def derive(cluster: Cluster, machine: Object, instance: Object | None) -> None:
     _flag(status, "ready", condition_true(machine, "Ready"))
     generation = machine["metadata"].get("generation", 1)
     status.update(observedGeneration=generation, desiredGeneration=generation, runStrategy=run_strategy(machine))
+    snapshot_support.note(cluster, machine)
     status["printableStatus"] = printable_status(machine, instance, _claim_problem(cluster, machine))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from lab import storage
 from lab.client import ConflictError, Object
-from lab.controllers import claims
+from lab.controllers import claims, volume_sources
 from lab.controllers.runtime import Controller, itself
+from lab.controllers.volume_sources import Source
 from lab.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from lab.machinery import quantity
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     add_finalizer,
@@ -24,10 +27,13 @@ from lab.machinery.objects import (
     phase,
     uid,
 )
+from lab.storage import Backend, StorageError
 
 COMPONENT = "persistentvolume-controller"
 PROTECTION = "kubernetes.io/pvc-protection"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+RETRY_SECONDS = 2.0
+"""After that long a storage that did not answer, or refused, is asked again."""
 
 
 async def reconcile_claim(cluster: Cluster, where: str) -> float | None:
@@ -43,7 +49,7 @@ async def reconcile_claim(cluster: Cluster, where: str) -> float | None:
         add_finalizer(wished, PROTECTION)
         claim = await cluster.update(PERSISTENT_VOLUME_CLAIM, claim, wished)
     if phase(claim) != "Bound":
-        await _provide(cluster, claim)
+        return await _provide(cluster, claim)
     return None
 
 
@@ -58,12 +64,17 @@ async def _release(cluster: Cluster, claim: Object) -> None:
         await cluster.update(PERSISTENT_VOLUME_CLAIM, claim, wished)
 
 
-async def _provide(cluster: Cluster, claim: Object) -> None:
+async def _provide(cluster: Cluster, claim: Object) -> float | None:
     volume = _prepared(cluster, claim)
     if volume is None:
-        volume = await _provision(cluster, claim)
+        try:
+            volume = await _provision(cluster, claim)
+        except StorageError as error:
+            _failed(cluster, claim, str(error))
+            return RETRY_SECONDS
     if volume is not None:
         await _bind(cluster, claim, volume)
+    return None
 
 
 def _prepared(cluster: Cluster, claim: Object) -> Object | None:
@@ -79,22 +90,22 @@ def _prepared(cluster: Cluster, claim: Object) -> Object | None:
 
 async def _provision(cluster: Cluster, claim: Object) -> Object | None:
     found = claims.storage_class(cluster, claim)
-    if found is None or name(found) not in storage.PROVISIONERS:
+    backend = storage.by_provisioner(cluster.config, found["provisioner"]) if found else None
+    if found is None or backend is None:
         return None
-    unsupported = [mode for mode in claim["spec"]["accessModes"] if mode not in storage.ACCESS_MODES[name(found)]]
+    offered = backend.traits.access_modes
+    unsupported = [mode for mode in claim["spec"]["accessModes"] if mode not in offered]
     if unsupported:
-        message = (
-            f'failed to provision volume with StorageClass "{name(found)}": access mode {unsupported[0]} is not '
-            f"supported; it offers {', '.join(storage.ACCESS_MODES[name(found)])}"
-        )
-        cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Warning", "ProvisioningFailed", message, COMPONENT)
+        _failed(cluster, claim, f"access mode {unsupported[0]} is not supported; it offers {', '.join(offered)}")
         return None
     node = annotations_of(claim).get(claims.SELECTED_NODE)
     if claims.waits_for_consumer(cluster, claim) and not node:
         message = "waiting for first consumer to be created before binding"
         cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Normal", "WaitForFirstConsumer", message, COMPONENT)
         return None
-    body = new_volume(cluster, claim, found, node or "")
+    source = volume_sources.find(cluster, claim, found)
+    body = new_volume(backend, claim, found, node or "")
+    await _fill(cluster, backend, body, source)
     try:
         volume = await cluster.create(PERSISTENT_VOLUME, body)
     except ConflictError:
@@ -104,10 +115,27 @@ async def _provision(cluster: Cluster, claim: Object) -> Object | None:
     return volume
 
 
-def new_volume(cluster: Cluster, claim: Object, storage_class: Object, node: str) -> Object:
-    """The PersistentVolume for a claim: a local one bound to its node, or a hostPath every node sees."""
-    local = name(storage_class) == storage.LOCAL_CLASS
-    path = str(storage.disk_path(cluster.config, node if local else storage.SHARED_FOLDER, uid(claim)))
+def _failed(cluster: Cluster, claim: Object, reason: str) -> None:
+    found = claims.storage_class(cluster, claim)
+    message = f'failed to provision volume with StorageClass "{name(found) if found else ""}": {reason}'
+    cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Warning", "ProvisioningFailed", message, COMPONENT)
+
+
+async def _fill(cluster: Cluster, backend: Backend, volume: Object, source: Source | None) -> None:
+    """Make what is behind a new PersistentVolume; raises StorageError."""
+    found = storage.of_volume(cluster.config, volume)
+    assert found is not None
+    await volume_sources.fill(cluster, backend, source, found[1], size_of(volume))
+
+
+def size_of(volume: Object) -> int:
+    """A PersistentVolume's capacity in bytes."""
+    return math.ceil(quantity.parse(dig(volume, "spec", "capacity", "storage", default="1Gi")))
+
+
+def new_volume(backend: Backend, claim: Object, storage_class: Object, node: str) -> Object:
+    """The PersistentVolume for a claim, on a node for a class of one node."""
+    handle = backend.handle(uid(claim), node)
     spec: Object = {
         "capacity": {"storage": dig(claim, "spec", "resources", "requests", "storage", default="1Gi")},
         "accessModes": list(claim["spec"]["accessModes"]),
@@ -118,12 +146,7 @@ def new_volume(cluster: Cluster, claim: Object, storage_class: Object, node: str
             "uid": uid(claim),
         },
     }
-    if local:
-        spec["local"] = {"path": path}
-        term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
-        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
-    else:
-        spec["hostPath"] = {"path": path, "type": ""}
+    spec.update(backend.reference(handle, node))
     marks = {PROVISIONED_BY: storage_class["provisioner"]}
     return {"metadata": {"name": f"pvc-{uid(claim)}", "annotations": marks}, "spec": spec,
             "status": {"phase": "Pending"}}
@@ -160,9 +183,14 @@ async def reconcile_volume(cluster: Cluster, where: str) -> float | None:
         wished.setdefault("status", {})["phase"] = "Released"
         volume = await cluster.update(PERSISTENT_VOLUME, volume, wished)
     if dig(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete" and PROVISIONED_BY in annotations_of(volume):
-        path = storage.volume_path(volume)
-        if path is not None:
-            storage.remove(cluster.config, path)
+        found = storage.of_volume(cluster.config, volume)
+        if found is not None:
+            backend, handle = found
+            try:
+                await backend.remove(handle)
+            except StorageError as error:
+                cluster.event(PERSISTENT_VOLUME, volume, "Warning", "VolumeFailedDelete", str(error), COMPONENT)
+                return RETRY_SECONDS
         await cluster.delete(PERSISTENT_VOLUME, volume)
     return None
 

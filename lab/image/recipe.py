@@ -11,7 +11,7 @@ PACKAGES = (
     "linux-image-cloud-amd64", "lz4", "qemu-guest-agent", "runit", "util-linux",
     "galera-4", "mariadb-server", "rsync",
     "nginx-light", "python3-mysqldb", "uwsgi-core", "uwsgi-plugin-python3",
-    "prometheus-mysqld-exporter", "prometheus-node-exporter",
+    "prometheus-mysqld-exporter", "prometheus-node-exporter", "fio",
 )  # fmt: skip
 """Debian packages of the guest; their dependencies come along."""
 
@@ -38,7 +38,7 @@ Programs pick their code by CPU; without AVX they emulate a third faster than wi
 the database exporter costs 105 ms instead of 157 ms). Without rdrand the database waits 10 s for entropy.
 """
 
-USERS = (("mysql", 150), ("portal", 151), ("prometheus", 152))
+USERS = (("mysql", 150), ("portal", 151), ("prometheus", 152), ("bench", 153))
 """Accounts the services run under, with uid (and gid of the same name)."""
 
 PRUNED = (

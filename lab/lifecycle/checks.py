@@ -12,6 +12,7 @@ from pathlib import Path
 from lab import processes
 from lab.agent.argv import QEMU
 from lab.config import LabConfig
+from lab.lifecycle import storage_servers
 
 PYTHON = (3, 11)
 FREE_BYTES = 3 * 1024**3
@@ -31,6 +32,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def problems(config: LabConfig) -> list[str]:
     """Everything that is in the way of this lab on this machine, a sentence with a remedy each."""
     found = [_root(), _python(), _tools(), _tun(), *_ports(config), _run_directory(config)]
+    found += [storage_servers.problem(config)]
     found += [_space(path) for path in {existing_parent(config.state), existing_parent(config.cache)}]
     return [text for text in found if text]
 

@@ -17,7 +17,7 @@ from lab.agent.network import DHCP_PID_FILE
 from lab.client import ApiError, Client
 from lab.config import PROMETHEUS_PORT, LabConfig
 from lab.kinds import NODE
-from lab.lifecycle import checks, power
+from lab.lifecycle import checks, power, storage_servers
 from lab.lifecycle.errors import LifecycleError
 from lab.machinery.objects import condition_true
 from lab.monitoring import prometheus
@@ -81,7 +81,8 @@ def missing(config: LabConfig) -> list[str]:
         **{f"agent of {node}": f"--node {node}" for node in config.nodes if power.is_on(config, node)},
     }
     commands = [f"{text} " for pid in processes.marked(config.name) if (text := _command(pid))]
-    return [name for name, mark in expected.items() if not any(f"{mark} " in command for command in commands)]
+    absent = [name for name, mark in expected.items() if not any(f"{mark} " in command for command in commands)]
+    return absent + storage_servers.missing(config)
 
 
 async def wait_for(

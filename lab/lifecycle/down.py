@@ -11,7 +11,7 @@ import aiohttp
 from lab import processes
 from lab.client import ApiError, Client
 from lab.config import LabConfig
-from lab.lifecycle import daemons, leftovers, lock, power
+from lab.lifecycle import daemons, leftovers, lock, power, storage_servers
 from lab.lifecycle.errors import LifecycleError
 from lab.lifecycle.leftovers import Found
 
@@ -46,6 +46,7 @@ def status(name: str) -> dict[str, object]:
         "name": name, "state_dir": config.state_dir, "kubeconfig": str(config.kubeconfig),
         "processes": len(processes.marked(name)), "missing": daemons.missing(config),
         "nodes_without_power": power.without(config),
+        "storage": {name: storage_servers.status(config, name) for name in storage_servers.served(config)},
         "accelerator": config.accelerator, "orphan": processes.is_orphan(config.owner),
         **asyncio.run(_answers(config)),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import shutil
 import time
@@ -17,7 +19,16 @@ from lab.client import ApiError, Client
 from lab.config import CLIENT_ADDRESS, PROMETHEUS_PORT, REDFISH_USER, LabConfig
 from lab.image import GuestImage, ImageError
 from lab.kinds import STORAGE_CLASS
-from lab.lifecycle import acceleration, checks, daemons, health_check, leftovers, lock
+from lab.lifecycle import (
+    acceleration,
+    checks,
+    daemons,
+    health_check,
+    leftovers,
+    lock,
+    snapshot_classes,
+    storage_servers,
+)
 from lab.lifecycle.errors import LifecycleError, RequirementsError
 from lab.lifecycle.interruption import Interruptions
 from lab.monitoring import prometheus
@@ -43,12 +54,14 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
     with lock.exclusive(config.name):
         begun = time.monotonic()
         guest = _guest_image(config, progress)
+        storage_servers.unpack(config, progress)
         config = replace(config, accelerator=acceleration.choose(config, guest))
         interruptions = Interruptions()
         interruptions.postpone()
-        if running(config, interruptions):
+        there = running(config, interruptions)
+        if there:
             progress(f"lab {config.name} is up already")
-            return facts(config, guest)
+            return facts(there, guest)
         left = leftovers.find(config.name, config.state)
         if left:
             progress(f"removing what an earlier lab {config.name} left: {left.sentence()}")
@@ -66,15 +79,18 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
         return facts(config, guest)
 
 
-def running(config: LabConfig, interruptions: Interruptions) -> bool:
-    """Whether a lab with exactly these settings runs and is healthy in every part."""
+def running(config: LabConfig, interruptions: Interruptions) -> LabConfig | None:
+    """The lab with these settings that runs and is healthy in every part; it may have more storage servers."""
     try:
         there = LabConfig.load(config.config_file)
-        if processes.is_orphan(there.owner) or replace(there, owner=config.owner) != config or daemons.missing(config):
-            return False
-        return interruptions.run(lambda: _healthy(config))
+        same = replace(there, owner=config.owner, storage=config.storage) == config
+        if processes.is_orphan(there.owner) or not same or not set(config.storage) <= set(there.storage):
+            return None
+        if daemons.missing(there) or not interruptions.run(lambda: _healthy(there)):
+            return None
     except (OSError, ValueError, TypeError, KeyError, ApiError, aiohttp.ClientError):
-        return False
+        return None
+    return there
 
 
 def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
@@ -91,6 +107,7 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
         "guest_image": f"drainproof/guest:{guest.tag}",
         "guest_kernel": True,
         "storage_classes": {"shared": storage.SHARED_CLASS, "local": storage.LOCAL_CLASS},
+        "storage_servers": storage_servers.facts(config),
         "emulated": config.accelerator != "kvm",
         "vm_memory": VM_MEMORY,
         "power": {
@@ -141,6 +158,17 @@ def _start(config: LabConfig, guest: GuestImage, interruptions: Interruptions, p
 async def _start_processes(config: LabConfig, progress: Progress) -> None:
     """Everything starts at once, for each part waits by itself for what it needs; then readiness, in order."""
     progress("processes")
+    servers = asyncio.create_task(storage_servers.start(config, progress))
+    try:
+        await _start_cluster(config, progress)
+        await servers
+    finally:
+        servers.cancel()
+        with contextlib.suppress(asyncio.CancelledError, LifecycleError):
+            await servers
+
+
+async def _start_cluster(config: LabConfig, progress: Progress) -> None:
     pids = [daemons.start_dhcp(config), daemons.start_api(config), daemons.start_controllers(config)]
     pids += [daemons.start_agent(config, node) for node in config.nodes]
     pids += [daemons.start_prometheus(config), daemons.start_redfish(config)]
@@ -161,7 +189,8 @@ async def _start_processes(config: LabConfig, progress: Progress) -> None:
 
 
 async def _create_objects(config: LabConfig, client: Client) -> None:
-    classes = [(STORAGE_CLASS, body) for body in storage.storage_classes()]
+    classes = [(STORAGE_CLASS, body) for body in storage.storage_classes(config)]
+    classes += snapshot_classes.objects(config)
     for kind, body in [*classes, *health_check.objects(config), *prometheus.monitoring_objects(config)]:
         await client.create(kind, body)
 

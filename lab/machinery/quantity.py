@@ -28,3 +28,11 @@ def parse(value: Any) -> Decimal:
 def mebibytes(amount: Decimal) -> str:
     """Bytes written in whole MiB, rounded up."""
     return f"{-(-int(amount) // 2**20)}Mi"
+
+
+def binary(amount: int) -> str:
+    """Bytes in the largest binary unit that divides them, as Kubernetes writes a resource.Quantity: 1Gi, 1536Mi, 7."""
+    for suffix in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
+        if amount and amount % _SUFFIXES[suffix] == 0:
+            return f"{amount // _SUFFIXES[suffix]}{suffix}"
+    return str(amount)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from lab.config import BALANCER_ADDRESS, CLIENT_ADDRESS, FABRIC_ADDRESS, MONITOR_ADDRESS, PREFIX_LENGTH, LabConfig
+from lab.config import (
+    BALANCER_ADDRESS,
+    CLIENT_ADDRESS,
+    FABRIC_ADDRESS,
+    MONITOR_ADDRESS,
+    PREFIX_LENGTH,
+    STORAGE_ADDRESS,
+    LabConfig,
+)
 from lab.net import namespaces
 
 MTU = 1500
@@ -47,10 +55,12 @@ def prefix(lab: str) -> str:
 def leaves(config: LabConfig) -> list[Leaf]:
     """Every namespace of the lab except the fabric itself."""
     nodes = [Leaf(node, config.node_address(node), bridged=True) for node in config.nodes]
+    servers = [Leaf("storage", STORAGE_ADDRESS)] if config.storage else []
     return [
         Leaf("client", CLIENT_ADDRESS),
         Leaf("monitor", MONITOR_ADDRESS),
         Leaf("lb", BALANCER_ADDRESS, forwards=True),
+        *servers,
         *nodes,
     ]
 

@@ -27,9 +27,12 @@ from reports.checks import (
     placement,
     quorum,
     recovery,
+    storage_continuity,
+    storage_durability,
+    storage_operations,
     survival,
 )
-from reports.evidence import PLANNED, UNPLANNED, Evidence
+from reports.evidence import PLANNED, STORAGE, UNPLANNED, Evidence
 from reports.members import observed
 from reports.migrations import migrations
 from reports.verdict import Claim
@@ -53,6 +56,15 @@ def _unplanned(evidence: Evidence) -> bool:
     return evidence.kind == UNPLANNED
 
 
+def _storage(evidence: Evidence) -> bool:
+    return evidence.kind == STORAGE
+
+
+def _service(evidence: Evidence) -> bool:
+    """Whether a service is certified, and not a disk alone."""
+    return not _storage(evidence)
+
+
 def _watched(evidence: Evidence) -> bool:
     """Whether the run looked at more than a drain needs; a record that was made before is judged as it was."""
     return _unplanned(evidence) or observed(evidence)
@@ -60,7 +72,7 @@ def _watched(evidence: Evidence) -> bool:
 
 def _disturbed(evidence: Evidence) -> bool:
     """Whether faults were or had to be injected."""
-    return _unplanned(evidence) or bool(evidence.faults)
+    return _unplanned(evidence) or _storage(evidence) or bool(evidence.faults)
 
 
 def _beyond_drains(evidence: Evidence) -> bool:
@@ -96,7 +108,9 @@ def _checks(*modules: Any, applies: Applies = _always) -> tuple[Check, ...]:
 CHECKS = (
     *_checks(faults, applies=_disturbed),
     *_checks(survival, recovery, applies=_unplanned),
-    *_checks(placement),
+    *_checks(storage_continuity, storage_durability, applies=_storage),
+    *_checks(storage_operations, applies=_both(_storage, storage_operations.applies)),
+    *_checks(placement, applies=_service),
     *_checks(quorum, applies=_watched),
     *_checks(migration, continuity, applies=_planned),
     *_checks(outcome, applies=_both(_beyond_drains, outcome.applies)),
@@ -106,16 +120,16 @@ CHECKS = (
         )
         for probe in outages.PROBES
     ),
-    *_checks(control, exported),
+    *_checks(control, exported, applies=_service),
     *_checks(agreement, applies=_watched),
     *_checks(galera, applies=_planned),
     *_checks(membership, applies=_unplanned),
-    *_checks(ledger),
+    *_checks(ledger, applies=_service),
     *(
-        Check(claimed.id, claimed.title, consistency.check_of(claimed), consistency.applies)
+        Check(claimed.id, claimed.title, consistency.check_of(claimed), _both(_service, consistency.applies))
         for claimed in consistency.CLAIMS
     ),
-    *_checks(behaviour, applies=consistency.applies),
+    *_checks(behaviour, applies=_both(_service, consistency.applies)),
     *_checks(hypervisor, phases, applies=_moving),
     *_checks(leftovers, intact),
 )

@@ -60,8 +60,10 @@ def claim_id(probe: Probe) -> str:
 
 
 def stopwatch(evidence: Evidence) -> Stopwatch:
-    """The stopwatch's part of the evidence."""
-    return Stopwatch(evidence.samples, evidence.events, evidence.load, evidence.window.baseline)
+    """The stopwatch's part of the evidence; what it has read it reads once for all checks."""
+    return evidence.once(
+        SOURCE, lambda: Stopwatch(evidence.samples, evidence.events, evidence.load, evidence.window.baseline)
+    )
 
 
 def expected(evidence: Evidence, kind: str) -> list[Stream]:

@@ -9,7 +9,7 @@ from functools import cache
 from drainproof.streams import HEARTBEAT, TCP_KEPT, TCP_NEW, UDP, Stream
 from reports.checks.hypervisor import about, downtime
 from reports.checks.outages import stopwatch
-from reports.evidence import Evidence
+from reports.evidence import STORAGE, Evidence
 from reports.migrations import FINAL, Migration, migrations
 from reports.outages.bounds import CONFIDENCE, failure_rate
 from reports.outages.reading import Reading
@@ -174,6 +174,8 @@ class _Readings:
 
 def _clients(evidence: Evidence, readings: _Readings, migration: Migration) -> Facts:
     """What clients of the machine noticed meanwhile: the longest gap between answers, and the longest outage."""
+    if evidence.kind == STORAGE:
+        return {}
     span = migration.span.widened(AROUND_SECONDS).within(evidence.window.span)
     facts: dict[str, float | str | None] = {}
     for kind in REQUESTS:

@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from reports.evidence import Evidence
+from reports.figures import downtime, drains, latency, migrations, recovery, replication, stopwatch, storage
 from reports.verdict import Figure
 
 Family = Callable[[Evidence], Iterable[Figure]]
-FAMILIES: Final[tuple[Family, ...]] = ()
+FAMILIES: Final[tuple[Family, ...]] = (
+    downtime.figures,
+    stopwatch.figures,
+    migrations.figures,
+    drains.figures,
+    recovery.figures,
+    latency.figures,
+    replication.figures,
+    storage.figures,
+)
 
 
 def figures(evidence: Evidence) -> tuple[Figure, ...]:
@@ -20,7 +30,7 @@ def figures(evidence: Evidence) -> tuple[Figure, ...]:
     found: list[Figure] = []
     for family in FAMILIES:
         try:
-            found += family(evidence)
+            found += tuple(family(evidence))
         except Exception:  # noqa: BLE001 - a figure that cannot be had must not keep the verdict from being told
             continue
     return tuple(found)

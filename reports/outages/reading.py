@@ -78,12 +78,18 @@ class Stopwatch:
     baseline: Span
     _failures: dict[tuple[str, Span], Voids] = field(default_factory=dict, repr=False)
     """The control's failures by vantage point and window: found once, needed for every stream."""
+    _readings: dict[tuple[Stream, Span], Reading] = field(default_factory=dict, repr=False)
 
     def read(self, stream: Stream, window: Span) -> Reading:
         """What a stream has shown in a window.
 
         Raises MissingEvidenceError when it has no samples, or its baseline cannot tell what is normal.
         """
+        if (stream, window) not in self._readings:
+            self._readings[stream, window] = self._read(stream, window)
+        return self._readings[stream, window]
+
+    def _read(self, stream: Stream, window: Span) -> Reading:
         if stream.name not in self.samples:
             raise MissingEvidenceError(f"samples.parquet has no stream {stream.name}")
         voids = self.voids(stream, window)

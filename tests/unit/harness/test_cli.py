@@ -25,6 +25,7 @@ def _drainproof(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedPro
         (("certify", "--profile", "quik"), "There is no profile 'quik'; choose one of"),
         (("certify", "galerra"), "galerra; name a folder, file or test of the suites."),
         (("certify", "--target", "moon"), "There is no target 'moon'; use lab"),
+        (("certify", "--storage-class", "lab-tape"), "choose one of lab-shared, lab-nfs, lab-iscsi, lab-ceph"),
         (("certify", "--target-facts", "nowhere.toml"), "'nowhere.toml' does not exist"),
         (("rejudge", "nowhere"), "nowhere: holds neither a run"),
     ],

@@ -37,6 +37,7 @@ class FakeApi:
         self.objects: dict[tuple[str, str], Object] = {}
         self.calls: list[tuple[str, str, str]] = []
         self.events: list[tuple[str, str, str]] = []
+        self.state_dir = "/nowhere"
         self._versions = itertools.count(1)
 
     def given(self, kind: Kind, item: Object) -> Object:
@@ -149,9 +150,9 @@ class FakeInformer:
         return self._api.all(self._kind)
 
 
-def cluster_of(api: FakeApi, state_dir: str = "/nowhere") -> Cluster:
+def cluster_of(api: FakeApi, state_dir: str = "") -> Cluster:
     informers = {kind: cast(Informer, FakeInformer(api, kind)) for kind in WATCHED_KINDS}
-    return Cluster(cast(Client, api), LabConfig(state_dir=state_dir), informers, cast(Recorder, api))
+    return Cluster(cast(Client, api), LabConfig(state_dir=state_dir or api.state_dir), informers, cast(Recorder, api))
 
 
 def reconcile(api: FakeApi, function: Reconcile, where: str, times: int = 1) -> float | None:

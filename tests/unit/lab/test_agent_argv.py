@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from lab.agent.domain_spec import Disk, DiskKind, DomainSpec
 
 FILES = DomainFiles(Path("/run/d/node-a/ns_vm"), Path("/logs/console.log"))
 BOOT = Boot(Path("/c/vmlinux"), Path("/c/initrd.img"), "console=ttyS0 quiet")
-ROOT = Disk("root", DiskKind.CONTAINER, "root", "drainproof/guest", Path("/c/root.img"))
-DATA = Disk("data", DiskKind.CLAIM, "data", "claim", Path("/v/disk.img"))
+ROOT = Disk("root", DiskKind.CONTAINER, "root", "drainproof/guest", {"driver": "file", "filename": "/c/root.img"})
+DATA = Disk("data", DiskKind.CLAIM, "data", "claim", {"driver": "nfs", "path": "/v,1/disk.img"})
 SPEC = DomainSpec("ns", "vm", "u1", "uuid-1", 512 << 20, 2, "02:00:00:00:00:01", "10.77.1.10", (ROOT, DATA))
 
 
@@ -53,12 +54,12 @@ def test_accelerator_decides_the_processor() -> None:
 
 def test_claims_bypass_the_page_cache_and_images_are_read_only() -> None:
     """A claim's disk is opened with cache=none; the root image cannot be written."""
-    root, _, data, _ = values(build(SPEC, FILES, BOOT, "tap0", "tcg"), "-blockdev")
-    assert "read-only=on" in root
-    assert "cache.direct=off" in root
-    assert "read-only=off" in data
-    assert "cache.direct=on" in data
-    assert "aio=threads" in data
+    nodes = [json.loads(entry) for entry in values(build(SPEC, FILES, BOOT, "tap0", "tcg"), "-blockdev")]
+    assert [node["read-only"] for node in nodes] == [True, True, False, False]
+    assert [node["cache"]["direct"] for node in nodes] == [False, False, True, True]
+    assert nodes[2]["driver"] == "nfs"
+    assert nodes[2]["path"] == "/v,1/disk.img"
+    assert nodes[3] == {**nodes[3], "driver": "raw", "file": nodes[2]["node-name"], "discard": "unmap"}
 
 
 def test_source_and_target_of_a_migration_differ_in_incoming_alone() -> None:
@@ -77,6 +78,6 @@ def test_paused_guest_starts_stopped_unless_it_comes_from_elsewhere() -> None:
 
 def test_commas_in_paths_are_doubled() -> None:
     """QEMU would otherwise take the rest of the path for another option."""
-    spec = replace(SPEC, disks=(ROOT.at(Path("/a,b/root.img")),))
-    options = values(build(spec, FILES, BOOT, "tap0", "tcg"), "-blockdev")
-    assert any("filename=/a,,b/root.img" in entry for entry in options)
+    files = DomainFiles(Path("/run/a,b"), Path("/logs/console.log"))
+    options = values(build(SPEC, files, BOOT, "tap0", "tcg"), "-chardev")
+    assert any("path=/run/a,,b/qmp" in entry for entry in options)

@@ -1,4 +1,4 @@
-"""Claims and volumes of the lab's two storage classes."""
+"""Claims and volumes of the storage classes that need no server."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def claim(class_name: str, mode: str, **meta: object) -> Object:
 
 
 @pytest.fixture(name="api")
-def classes() -> FakeApi:
+def classes(tmp_path: Path) -> FakeApi:
     api = FakeApi()
-    for body in storage.storage_classes():
+    api.state_dir = str(tmp_path)
+    for body in storage.storage_classes(LabConfig()):
         api.given(STORAGE_CLASS, body)
     return api
 
@@ -39,7 +40,9 @@ def test_a_shared_claim_is_bound_at_once_to_a_volume_every_node_sees(api: FakeAp
     reconcile(api, volumes.reconcile_claim, WHERE)
     assert bound(api)
     (volume,) = api.all(PERSISTENT_VOLUME)
-    assert volume["spec"]["hostPath"]["path"] == "/nowhere/volumes/shared/uid-PersistentVolumeClaim-data/disk.img"
+    path = Path(volume["spec"]["hostPath"]["path"])
+    assert path == Path(api.state_dir, "volumes/shared/uid-PersistentVolumeClaim-data/disk.img")
+    assert path.stat().st_size == 1 << 30
     assert "nodeAffinity" not in volume["spec"]
     assert phase(volume) == "Bound"
 
@@ -89,27 +92,4 @@ def test_a_released_volume_is_removed(api: FakeApi) -> None:
     del api.objects["PersistentVolumeClaim", WHERE]
     reconcile(api, volumes.reconcile_volume, volume["metadata"]["name"])
     assert api.all(PERSISTENT_VOLUME) == []
-
-
-def test_a_disk_is_sparse_and_made_once(tmp_path: Path) -> None:
-    config = LabConfig(state_dir=str(tmp_path))
-    path = storage.disk_path(config, "shared", "u1")
-    storage.create(path, 1 << 30)
-    assert path.stat().st_size == 1 << 30
-    assert path.stat().st_blocks == 0
-    path.write_text("data")
-    storage.create(path, 1 << 30)
-    assert path.read_text() == "data"
-    assert [entry.name for entry in path.parent.iterdir()] == ["disk.img"]
-    storage.remove(config, path)
-    assert not path.parent.exists()
-
-
-def test_only_the_labs_own_volumes_are_ever_removed(tmp_path: Path) -> None:
-    config = LabConfig(state_dir=str(tmp_path / "lab"))
-    precious = tmp_path / "home" / "x" / "disk.img"
-    precious.parent.mkdir(parents=True)
-    precious.touch()
-    with pytest.raises(ValueError, match="nothing was removed"):
-        storage.remove(config, precious)
-    assert precious.exists()
+    assert not Path(volume["spec"]["hostPath"]["path"]).exists()

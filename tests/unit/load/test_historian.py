@@ -321,6 +321,23 @@ def test_the_history_of_a_run_is_on_disk_and_the_tally_says_how_much(
     assert tally.data["highest"]["register"] == 1
 
 
+def test_clients_that_end_because_of_a_stop_have_not_died(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stop may come at any moment, also after the wait for it and before the look at the clients."""
+    plan = plan.model_copy(update={"load": plan.load.model_copy(update={"history_rate": 200.0})})
+    monkeypatch.setattr(historian, "connect", lambda *_, **__: FakeMember())
+    monkeypatch.setattr(historian, "STATUS_SECONDS", 0.05)
+    with observing("historian", plan, ()) as observer:
+
+        def stop_meanwhile(_: HistoryWriter) -> None:
+            observer.stop.set()
+            for thread in threading.enumerate():
+                if getattr(getattr(thread, "_target", None), "__self__", None).__class__ is Client:
+                    thread.join()
+
+        monkeypatch.setattr(HistoryWriter, "flush", stop_meanwhile)
+        assert historian.keep(observer, "secret")
+
+
 @pytest.mark.parametrize("rate", [0.0, 5.0])
 def test_it_stops_at_once_even_when_no_member_has_ever_answered(tmp_path: Path, rate: float) -> None:
     data = plan_data(tmp_path / "case", 80, history_rate=rate)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
@@ -27,10 +29,31 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "script":
+            self.scripts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.append((f"/{tag}", {}))
+
+    @property
+    def policy(self) -> str:
+        """The page's own security policy."""
+        return next(str(attrs["content"]) for tag, attrs in self.tags if tag == "meta" and "http-equiv" in attrs)
+
+    @property
+    def links(self) -> list[str]:
+        """Whatever the page points at."""
+        pointing = ("src", "href", "xlink:href")
+        return [str(value) for _, attrs in self.tags for key, value in attrs.items() if key in pointing]
 
 
 def spoil_strings(record: Record) -> None:
@@ -54,17 +77,32 @@ def published(record: Record, run: Path) -> tuple[Verdict | None, str]:
 
 
 def test_page_is_self_contained(record: Record, tmp_path: Path) -> None:
-    """The page shows claims, migrations, timelines and commands, and loads nothing."""
-    verdict, _ = published(record, tmp_path / "run-1")
-    text = (tmp_path / "run-1" / "report.html").read_text(encoding="utf-8")
+    """The page shows claims, timeline, migrations and commands, loads nothing, and runs only what its policy names."""
+    run = tmp_path / "run-1"
+    verdict, _ = published(record, run)
+    text = (run / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
     assert verdict is Verdict.PASS
-    assert text.count("<svg") == 4
     for shown in ("GO", "software emulation", "164 ms", "python -m reports.rejudge", "node-d", "ledger.complete"):
         assert shown in text
-    page = Page(text)
-    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
-    links = [value for _, attrs in page.tags for key, value in attrs.items() if key in ("src", "href", "xlink:href")]
-    assert all(value and value.startswith("#") for value in links)
+    assert not {"link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert "svg" in {tag for tag, _ in page.tags}
+    inside = [link for link in page.links if not link.startswith(("#", "data:image/png;base64,"))]
+    assert {f"{next(run.glob('*/')).name}/{name}" for name in ("events.jsonl", "samples.parquet")} < set(inside)
+    assert all((run / link).exists() for link in inside)
+
+
+def test_only_the_pages_own_scripts_may_run(record: Record, tmp_path: Path) -> None:
+    """The policy allows each script by its digest and nothing else; the chart's data is no script."""
+    published(record, tmp_path / "run-1")
+    page = Page((tmp_path / "run-1" / "report.html").read_text(encoding="utf-8"))
+    kinds = [attrs for tag, attrs in page.tags if tag == "script"]
+    assert kinds == [{"type": "application/json"}, {}, {}]
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in page.scripts[1:]]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    assert page.policy.startswith(f"default-src 'none'; script-src {allowed};")
+    assert "unsafe-eval" not in page.policy
+    assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
 
 
 def test_hostile_strings_stay_text(tmp_path: Path) -> None:
@@ -74,9 +112,14 @@ def test_hostile_strings_stay_text(tmp_path: Path) -> None:
     _, shown = published(record, tmp_path / "run-1")
     html = (tmp_path / "run-1" / "report.html").read_text(encoding="utf-8")
     xml = (tmp_path / "run-1" / "junit.xml").read_text(encoding="utf-8")
-    assert "script" not in {tag for tag, _ in Page(html).tags}
-    assert "{{7*7}}" in html
-    for text in (html, xml, shown):
+    metrics = (tmp_path / "run-1" / "drainproof.prom").read_text(encoding="utf-8")
+    page = Page(html)
+    assert [attrs for tag, attrs in page.tags if tag == "script"] == [{"type": "application/json"}, {}, {}]
+    assert not any("alert(1)" in script for script in page.scripts[1:])
+    assert "<" not in page.scripts[0]
+    own = html.partition("<script>")[0]
+    assert "{{7*7}}" in own
+    for text in (own, xml, shown, metrics):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
     assert "[bold red]" in shown
     JUnitXml.fromfile(str(tmp_path / "run-1" / "junit.xml"))

@@ -1,0 +1,148 @@
+"""Every write that the disk acknowledged is on it, whole; a copy has what was acknowledged before it was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from reports.disks import (
+    CLONE,
+    PRESENT,
+    RESTORE,
+    SNAPSHOT,
+    ReadBack,
+    Session,
+    injected,
+    ranges,
+    read_backs,
+    sessions,
+)
+from reports.evidence import Evidence, Fault
+from reports.verdict import Claim, Part, Verdict, sum_up
+
+ID = "storage.durability"
+TITLE = "Every write that the disk acknowledged is on it, whole"
+UNDERWAY_NS = 2_000_000_000
+"""An acknowledgement takes far less to arrive: what arrives so long after a snapshot was ready was written after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a disk must hold, and what it must not."""
+
+    present: set[int] = field(default_factory=set)
+    absent: set[int] = field(default_factory=set)
+    trouble: str = ""
+    """Why that is not known, or empty."""
+
+
+def check(evidence: Evidence) -> Claim:
+    """Compare each reading of a disk with what was acknowledged; without a reading nothing is known."""
+    known, found = sessions(evidence), read_backs(evidence)
+    parts = [_read(evidence, known, one) for one in found]
+    parts += [_never_read(vm, known, found) for vm in sorted({one.vm for one in known})]
+    parts += [
+        Part(object=f"writes of {one.vm}, session {one.number}", verdict=Verdict.UNKNOWN, reason=one.trouble)
+        for one in known
+        if one.trouble
+    ]
+    count = sum(int(one.taken.sum()) for one in known)
+    good = f"all of {count} acknowledged writes accounted for in {len(found)} readings"
+    summary = sum_up(parts, lambda _: good, evidence.window.incomplete)
+    lost = [part.measured for part in parts if part.measured is not None]
+    return Claim(
+        id=ID,
+        title=TITLE,
+        verdict=summary.verdict,
+        measured=sum(lost) if lost else None,
+        limit=0,
+        unit="acknowledged writes lost",
+        detection=(
+            "a write is told by its number in each sector and the CRC-32 of its 4 KiB; it is read past the guest's "
+            "cache, not past those of the host and of the storage"
+        ),
+        reason=summary.reason,
+        evidence=("events.jsonl: io-ledger/writes, io-ledger/verified, fault/injected",),
+        hint="See what the storage acknowledges before it is durable." if summary.verdict is Verdict.FAIL else "",
+        parts=summary.parts,
+    )
+
+
+def _read(evidence: Evidence, known: list[Session], found: ReadBack) -> Part:
+    name = f"{found.vm} at {evidence.at(found.t_ns)}"
+    wanted = _wanted(evidence, known, found)
+    if wanted.trouble:
+        return Part(object=name, verdict=Verdict.UNKNOWN, reason=wanted.trouble)
+    lost = {seq: found.states.get(seq, "not read back") for seq in wanted.present}
+    lost = {seq: state for seq, state in lost.items() if state != PRESENT}
+    if unread := {seq for seq, state in lost.items() if state == "not read back"}:
+        reason = f"of what was acknowledged before, {ranges(unread)} was not read back"
+        return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason)
+    facts = {"acknowledged_before": len(wanted.present), "must_be_gone": len(wanted.absent)}
+    if lost:
+        kinds = ", ".join(f"{count} {state}" for state, count in sorted(Counter(lost.values()).items()))
+        reason = f"{len(lost)} of {len(wanted.present)} acknowledged writes are lost ({kinds}): {ranges(set(lost))}"
+        return Part(object=name, verdict=Verdict.FAIL, reason=reason, measured=len(lost), facts=facts)
+    if left := {seq for seq in wanted.absent if found.states.get(seq) == PRESENT}:
+        reason = f"it holds {len(left)} writes that came after the snapshot it was restored from: {ranges(left)}"
+        return Part(object=name, verdict=Verdict.FAIL, reason=reason, measured=0, facts=facts)
+    gone = f", none of the {len(wanted.absent)} that came after the snapshot" if wanted.absent else ""
+    reason = f"holds all {len(wanted.present)} writes that were acknowledged before{gone}"
+    return Part(object=name, verdict=Verdict.PASS, reason=reason, measured=0, facts=facts)
+
+
+def _wanted(evidence: Evidence, known: list[Session], found: ReadBack) -> _Wanted:
+    own = [one for one in known if one.vm == found.source and one.span.begin < found.t_ns]
+    if not own or any(one.nonce != found.nonce for one in own):
+        return _Wanted(trouble=f"what was read is not the ledger of {found.source} that the record holds")
+    if found.source != found.vm:
+        return _of_clone(evidence, own, found)
+    present = set().union(*(one.acknowledged(None, found.t_ns) for one in own))
+    absent: set[int] = set()
+    for restore in (fault for fault in evidence.faults if fault.kind == RESTORE):
+        # One that has begun may have put the disk back even if it did not come to its end.
+        if restore.begun_ns > found.t_ns:
+            continue
+        moments = _snapshot_of(evidence, restore)
+        if moments is None:
+            return _Wanted(trouble=f"the record does not tell of the snapshot of {restore.phase}")
+        requested, ready = moments
+        for one in own:
+            present -= one.acknowledged(requested, restore.begun_ns)
+            absent |= one.acknowledged(ready + UNDERWAY_NS, restore.begun_ns)
+        if not absent:
+            return _Wanted(trouble="nothing was written after the snapshot: a restore that did nothing looks the same")
+    trouble = "" if present else "nothing was acknowledged before: there is nothing that could be lost"
+    return _Wanted(present, absent, trouble)
+
+
+def _of_clone(evidence: Evidence, own: list[Session], found: ReadBack) -> _Wanted:
+    """A clone has what was acknowledged before it was asked for; of the rest it may have some."""
+    asked = [
+        int(told["requested_ns"])
+        for fault in evidence.faults
+        if fault.kind == CLONE and (told := injected(evidence, fault)).get("clone") == found.vm
+    ]
+    if not asked:
+        return _Wanted(trouble=f"the record does not tell when {found.vm} was asked for")
+    present = set().union(*(one.acknowledged(None, asked[0]) for one in own))
+    return _Wanted(present, trouble="" if present else "nothing was acknowledged before the clone was asked for")
+
+
+def _snapshot_of(evidence: Evidence, restore: Fault) -> tuple[int, int] | None:
+    """When the snapshot that a restore took was asked for, and when it was ready."""
+    name = injected(evidence, restore).get("snapshot")
+    for fault in evidence.faults:
+        told = injected(evidence, fault)
+        if fault.kind == SNAPSHOT and name and told.get("snapshot") == name:
+            return int(told["requested_ns"]), int(told["ready_ns"])
+    return None
+
+
+def _never_read(vm: str, known: list[Session], found: list[ReadBack]) -> Part:
+    """Whether a disk was read after the last write to it."""
+    last = max(one.span.end for one in known if one.vm == vm)
+    name = f"last reading of {vm}"
+    if any(one.vm == vm and one.t_ns >= last for one in found):
+        return Part(object=name, verdict=Verdict.PASS, reason="after its last write")
+    return Part(object=name, verdict=Verdict.UNKNOWN, reason="its disk was not read back after its last write")

@@ -1,0 +1,1 @@
+"""The comparison: groups of runs of the same work, axis by axis, with what repetition alone explains taken off."""

@@ -1,0 +1,23 @@
+"""What a comparison is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reports.compare.runs import STORAGE_CLASS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything but the runs; the same runs and options give the same bytes."""
+
+    by: str = STORAGE_CLASS
+    reference: str = ""
+    """The group that the others are compared with; empty: each with each."""
+    seed: int = 1
+    margin: float = 0.05
+    """A difference within this share of the reference's median is none that matters; fix it before you look."""
+    alpha: float = 0.05
+    """How often all winners of a comparison together may be wrong ones."""
+    allow: tuple[str, ...] = ()
+    """Conditions that may differ, by their names or beginnings of these."""

@@ -1,0 +1,118 @@
+"""The decision: all runs against all of the policy, every reason collected."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reports.collection import find_runs
+from reports.gate import campaigns, conditions, sameness
+from reports.gate.answer import Answer, Reason, lacking
+from reports.gate.examined import ExaminedRun, examine
+from reports.gate.policy import Policy, load_policy
+from reports.gate.repetitions import Findings, concerned, judge_requirement
+from reports.verdict import Verdict
+
+Tell = Callable[[str], None]
+
+
+def decide(paths: Sequence[Path], policy_file: Path, now: datetime, tell: Tell = lambda _: None) -> Answer:
+    """Hold runs, or directories of runs, against a policy at a moment; `tell` hears which run is judged.
+
+    Raises CannotRunError when the policy cannot be used, or signatures cannot be verified on this machine, RecordError
+    when a path leads to no run.
+    """
+    load_policy(policy_file)
+    examined, directories = [], find_runs(paths)
+    for number, directory in enumerate(directories, 1):
+        tell(f"run {number} of {len(directories)}: {directory.name}")
+        examined.append(examine(directory))
+    found = Findings()
+    journals, reasons = campaigns.journals(paths)
+    found.reasons.extend(reasons)
+    for journal in journals:
+        found.reasons.extend(campaigns.missing(journal))
+        found.notes.extend(campaigns.left_out(journal))
+    return weigh(examined, policy_file, now, found)
+
+
+def weigh(examined: Sequence[ExaminedRun], policy_file: Path, now: datetime, before: Findings | None = None) -> Answer:
+    """Hold runs that have been examined against a policy, beside what has been found before. Raises as `decide`."""
+    policy, found = load_policy(policy_file), before or Findings()
+    runs, doubled = sameness.distinct(examined)
+    found.notes.extend(doubled)
+    found.reasons.extend(sameness.contradictions(examined))
+    for run in examined:
+        found.reasons.extend(conditions.integrity(run))
+    counted = [run for run in runs if _is_concerned(run, policy)]
+    found.notes.extend(f"The run {run.id} has nothing that is asked for." for run in runs if run not in counted)
+    unfit = frozenset(run.id for run in counted if not _fits(run, policy, policy_file, now, found))
+    found.reasons.extend(conditions.common_versions(counted, policy.evidence.same))
+    for wanted in policy.require:
+        judge_requirement(wanted, counted, unfit, found)
+    return Answer(
+        policy=policy.name, policy_sha256=hashlib.sha256(policy_file.read_bytes()).hexdigest(),
+        now=now.astimezone(UTC).isoformat(timespec="seconds"), reasons=_ordered(found.reasons),
+        notes=tuple(dict.fromkeys(found.notes)), tallies=tuple(dict.fromkeys(found.tallies)),
+        runs=tuple(map(_told, runs)),
+    )
+
+
+def _is_concerned(run: ExaminedRun, policy: Policy) -> bool:
+    """Whether the policy asks for anything of the run; of one that was altered, nobody can tell."""
+    if run.alterations or run.info is None:
+        return True
+    return any(concerned(case, wanted) for case in run.cases for wanted in policy.require)
+
+
+def _fits(run: ExaminedRun, policy: Policy, policy_file: Path, now: datetime, found: Findings) -> bool:
+    """Whether a pass of the run counts; adds what is wrong with the run, and what has to be said of it."""
+    own = [
+        *conditions.signature(run, policy.signature, policy_file, now),
+        *conditions.description(run, policy.evidence, now),
+    ]
+    found.reasons.extend([*own, *_odd_verdicts(run)])
+    found.notes.extend(_notes(run))
+    return not (own or run.alterations or run.unsealed)
+
+
+def _odd_verdicts(run: ExaminedRun) -> list[Reason]:
+    """Verdicts that the very checks that are said to have made them do not conclude."""
+    return [
+        lacking(
+            f"run {run.id}, case {case.name}", "the stored verdict is what its checks conclude", case.differs,
+            "Find out why; if drainproof itself was changed meanwhile, replace it: drainproof rejudge RUN --write.",
+        )
+        for case in run.cases if case.differs and case.same_checks
+    ]
+
+
+def _notes(run: ExaminedRun) -> list[str]:
+    notes = [f"Run {run.id}: could not run: {reason}" for reason in run.refused]
+    return notes + [
+        f"Run {run.id}, case {case.name}: {case.differs}; the gate goes by its own."
+        for case in run.cases if case.differs and not case.same_checks
+    ]
+
+
+def _ordered(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Each once, those against first, otherwise in the order of their objects."""
+    return tuple(sorted(dict.fromkeys(reasons), key=lambda one: (not one.against, one.object, one.expected, one.seen)))
+
+
+def _told(run: ExaminedRun) -> dict[str, Any]:
+    cases = [
+        {
+            "case": case.name, "test": case.test, "storage_class": case.storage_class,
+            "verdict": str(case.verdict.verdict if case.verdict else Verdict.UNKNOWN), "differs": case.differs,
+        }
+        for case in run.cases
+    ]
+    started = run.started.isoformat() if run.started else None
+    return {
+        "run": run.id, "directory": str(run.directory), "started": started, "sealed": not run.unsealed,
+        "altered": bool(run.alterations), "cases": cases,
+    }

@@ -1,0 +1,159 @@
+"""A run as the gate sees it: verified against its manifests, then judged again from its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from drainproof.errors import DrainproofError, RecordError
+from drainproof.record import CaseReader, Run, RunInfo
+from drainproof.record.case import EVENTS, read_json
+from drainproof.record.manifest import MANIFEST, digest_of
+from drainproof.record.run_manifest import NEVER, NOT_SEALED, REFUSED, verify_run
+from reports.judge import conclude, read_verdict
+from reports.verdict import CaseVerdict
+
+SUITES = "suites/"
+
+
+@dataclass(frozen=True)
+class ExaminedCase:
+    """One case, judged by the checks of this version."""
+
+    name: str
+    storage_class: str
+    """Empty when the record does not tell."""
+    test: str = ""
+    """FILE::NAME as seen from the suites; empty when the record does not tell."""
+    verdict: CaseVerdict | None = None
+    """None: it could not be judged; `trouble` says why."""
+    trouble: str = ""
+    differs: str = ""
+    """How the stored verdict differs from this one, or empty."""
+    same_checks: bool = True
+    """Whether the stored verdict was made by the checks of this version."""
+
+    @property
+    def label(self) -> str:
+        """By which the same test is known in other runs."""
+        return self.test or self.name
+
+
+@dataclass(frozen=True)
+class ExaminedRun:
+    """One run; of one that was altered, no case is looked at."""
+
+    directory: Path
+    info: RunInfo | None
+    """None: it cannot be read."""
+    differences: tuple[str, ...] = ()
+    """How it differs from its manifests."""
+    cases: tuple[ExaminedCase, ...] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """By case, the digest of its manifest, or of its events when it has none."""
+    events: Mapping[str, str] = field(default_factory=dict)
+    """By case, the digest of its events, which no two runs have in common."""
+    refused: tuple[str, ...] = ()
+    """What of it could not run."""
+
+    @property
+    def id(self) -> str:
+        return self.info.run_id if self.info else self.directory.name
+
+    @property
+    def alterations(self) -> tuple[str, ...]:
+        """What was changed, added or lost since the run was sealed."""
+        return tuple(one for one in self.differences if not one.endswith(NEVER))
+
+    @property
+    def unsealed(self) -> tuple[str, ...]:
+        """That the run was never sealed; of a case that was not, the claim that its record is intact tells."""
+        return tuple(one for one in self.differences if one == NOT_SEALED)
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run began; None when the record does not tell."""
+        try:
+            moment = datetime.fromisoformat(self.info.started if self.info else "")
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+
+def examine(directory: Path) -> ExaminedRun:
+    """Verify a run and judge its cases; whatever is wrong with it is told in what is returned."""
+    differences = _differences(directory)
+    try:
+        info = RunInfo.read(directory)
+    except (RecordError, RecursionError) as error:
+        told = str(error).replace(f"{directory}/", "")
+        return ExaminedRun(directory, None, (*differences, told))
+    run = ExaminedRun(directory, info, differences)
+    if run.alterations:
+        return run
+    cases = Run(directory).cases()
+    return ExaminedRun(
+        directory, info, differences,
+        cases=tuple(_case(case, info) for case in cases),
+        evidence={case.name: digest_of(case / (MANIFEST if (case / MANIFEST).exists() else EVENTS)) for case in cases},
+        events={case.name: digest_of(case / EVENTS) for case in cases},
+        refused=_refused(directory),
+    )
+
+
+def run_storage_class(info: RunInfo) -> str:
+    """The class of the portal's disks, as the run's description has it; empty when it does not tell."""
+    portal, classes = _mapping(info.settings.get("portal")), _mapping(info.target.get("storage_classes"))
+    return str(portal.get("storage_class") or classes.get("shared") or "")
+
+
+def _differences(directory: Path) -> tuple[str, ...]:
+    try:
+        return tuple(verify_run(directory))
+    except (OSError, RecordError) as error:
+        return (f"the run cannot be read: {error}",)
+
+
+def _case(directory: Path, info: RunInfo) -> ExaminedCase:
+    test, storage_class = "", run_storage_class(info)
+    try:
+        reader = CaseReader(directory)
+        begun = [event.object for event in reader.events("run", "case")]
+        deployed = [event.data.get("storage_class") for event in reader.events(kind="deployed")]
+        test = str(begun[0]).removeprefix(SUITES) if begun else ""
+        storage_class = str(deployed[0]) if deployed and deployed[0] else storage_class
+        verdict = conclude(directory)
+    except Exception as error:  # noqa: BLE001 - a record that breaks the judge is a reason, beside all others
+        told = str(error) if isinstance(error, DrainproofError) else f"{type(error).__name__}: {error}"
+        return ExaminedCase(directory.name, storage_class, test, trouble=told.replace(f"{directory}/", ""))
+    differs, same = _compared(directory, verdict)
+    return ExaminedCase(directory.name, storage_class, test, verdict, differs=differs, same_checks=same)
+
+
+def _compared(case: Path, found: CaseVerdict) -> tuple[str, bool]:
+    """How the stored verdict differs, and whether the checks of this version had made it."""
+    try:
+        stored = read_verdict(case)
+    except RecordError:
+        return "there is no stored verdict that could be read", False
+    same = stored.judged_by == found.judged_by
+    if stored.verdict is not found.verdict:
+        return f"the stored verdict is {stored.verdict}, these checks conclude {found.verdict}", same
+    before = {claim.id: claim.verdict for claim in stored.claims}
+    changed = [claim.id for claim in found.claims if before.get(claim.id, claim.verdict) is not claim.verdict]
+    return (f"the stored verdict differs in {', '.join(changed)}" if changed else ""), same
+
+
+def _refused(directory: Path) -> tuple[str, ...]:
+    if not (directory / REFUSED).exists():
+        return ()
+    try:
+        return tuple(str(reason) for reason in read_json(directory / REFUSED)["reasons"])
+    except (RecordError, KeyError, TypeError) as error:
+        return (f"{REFUSED} cannot be read: {error}",)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,1 @@
+"""The trend: many stored runs over time, what became worse and since which run, and limits that history proposes."""

@@ -1,0 +1,1 @@
+"""Disks of a storage class keep what they acknowledged and can be written to, while machines move and are copied."""

@@ -1,0 +1,194 @@
+"""The ledger of writes, with the guest's own program behind a listener of the test's: what comes into the record."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from drainproof.errors import DrainproofError
+from drainproof.record import Event, EventLog
+from drainproof.record.events import read_events
+from drainproof.wait import Deadline, wait
+from scenarios.bench import BenchError, Guest, Line
+from scenarios.fio import result_of
+from scenarios.io_ledger import COLUMNS, IoLedger
+from tests.unit.lab.test_image_storage_bench import PROGRAM
+
+FIO_SAYS = """{"fio version": "fio-3.33", "global options": {"size": "64m"}, "jobs": [{"error": 0,
+"job options": {"rw": "randrw"},
+"read": {"total_ios": 10, "iops": 5.0, "bw_bytes": 20480, "runtime": 2000,
+         "clat_ns": {"max": 9000000, "percentile": {"50.000000": 1000000, "99.000000": 8000000}}},
+"write": {"total_ios": 0, "iops": 0, "bw_bytes": 0, "runtime": 0, "clat_ns": {"max": 0}}}]}"""
+
+
+@dataclass
+class Listener:
+    """Starts the program for each client, as the guest's listener does."""
+
+    folder: Path
+    socket: socket.socket
+    programs: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            argv = [sys.executable, "-IS", str(PROGRAM), str(self.folder)]
+            self.programs.append(subprocess.Popen(argv, stdin=connection.fileno(), stdout=connection.fileno()))
+            connection.close()
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    folder = Path(__file__).parent / f".ledger-{os.getpid()}"
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        found = Listener(folder, taken)
+        thread = threading.Thread(target=found.serve, daemon=True)
+        thread.start()
+        yield found
+        taken.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for program in found.programs:
+        program.kill()
+        program.wait()
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+@pytest.fixture
+def guest(listener: Listener) -> Guest:
+    return Guest(vm="bench-0", address="127.0.0.1", port=listener.socket.getsockname()[1])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    found = EventLog(tmp_path / "events.jsonl")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def ledger(guest: Guest, log: EventLog) -> IoLedger:
+    return IoLedger(guest, log, rate=100, room=1000)
+
+
+def events(folder: Path, kind: str) -> list[Event]:
+    return [event for event in read_events(folder / "events.jsonl") if event.kind == kind]
+
+
+def acknowledged(ledger: IoLedger, count: int) -> None:
+    wait("so many writes", lambda: ledger.acknowledged, until=lambda seen: seen >= count, deadline=Deadline(30))
+
+
+def test_what_is_acknowledged_is_in_the_record_and_on_the_disk(ledger: IoLedger, tmp_path: Path) -> None:
+    """Every number with its times; what was read back stands beside them."""
+    ledger.open(Deadline(30))
+    acknowledged(ledger, 20)
+    ledger.check_alive()
+    ledger.close(Deadline(30))
+    begin, end = events(tmp_path, "begin")[0], events(tmp_path, "end")[0]
+    us: dict[str, list[int]] = {name: [] for name in COLUMNS}
+    for event in events(tmp_path, "writes"):
+        for name, column in event.data["us"].items():
+            us[name] += column
+    count = len(us["seq"])
+    assert us["seq"] == list(range(count))
+    assert (end.data["orderly"], end.data["acknowledged"], end.data["next"]) == (True, count, count)
+    assert begin.data["period_s"] == 0.01
+    assert all(due <= given <= done for due, given, done in
+               zip(us["intended"], us["submitted"], us["completed"], strict=True))
+    assert us["arrived"] == sorted(us["arrived"])
+    told = ledger.verify(ledger.guest, Deadline(30))
+    assert told["states"]["present"] == [[0, count - 1]]
+    assert events(tmp_path, "verified")[0].data["nonce"] == begin.data["nonce"]
+
+
+def test_a_second_session_goes_on_where_the_first_ended(ledger: IoLedger, tmp_path: Path) -> None:
+    """No record is written twice."""
+    for count in (5, 5):
+        ledger.open(Deadline(30))
+        acknowledged(ledger, count)
+        ledger.close(Deadline(30))
+    first, second = events(tmp_path, "begin")
+    assert second.data["first"] == events(tmp_path, "end")[0].data["next"] > 0
+    assert (first.data["session"], second.data["session"]) == (1, 2)
+    assert first.data["nonce"] == second.data["nonce"]
+
+
+def test_a_guest_that_dies_breaks_the_ledger_off(ledger: IoLedger, listener: Listener, tmp_path: Path) -> None:
+    """What it acknowledged until then is kept, and that there may be more."""
+    ledger.open(Deadline(30))
+    acknowledged(ledger, 5)
+    listener.programs[0].kill()
+    with pytest.raises(BenchError, match="ended by itself"):
+        wait("the guest is gone", ledger.check_alive, until=lambda _: False, deadline=Deadline(30))
+    ledger.close(Deadline(5))
+    end = events(tmp_path, "end")[0].data
+    assert (end["orderly"], end["next"]) == (False, None)
+    assert end["acknowledged"] >= 5
+
+
+def test_a_full_ledger_is_not_begun(guest: Guest, log: EventLog) -> None:
+    """The guest refuses, in its own words."""
+    ledger = IoLedger(guest, log, rate=100, room=10, next=11)
+    with pytest.raises(DrainproofError, match="refused: 11 is not between 0 and 10"):
+        ledger.open(Deadline(30))
+    assert not ledger.is_open
+
+
+def test_a_guest_without_a_bench_says_so(log: EventLog) -> None:
+    """A foreign image: the error names the machine and the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    guest = Guest(vm="bench-0", address="127.0.0.1", port=port)
+    with pytest.raises(BenchError, match=f"bench-0: .*no bench answers at 127.0.0.1 port {port}"):
+        guest.hello(Deadline(0.1))
+    ledger = IoLedger(guest, log, rate=100, room=10)
+    with pytest.raises(DrainproofError):
+        ledger.open(Deadline(0.1))
+
+
+def test_the_first_answer_of_a_booting_guest_is_timed(guest: Guest) -> None:
+    """It is asked again and again in one process, near the guest."""
+    line, said = guest.hello(Deadline(20))
+    assert line.arrived_ns > 0
+    assert said["writable"] is True
+
+
+def lines(text: str) -> list[Line]:
+    return [Line(7, line) for line in text.splitlines()]
+
+
+def test_what_is_kept_of_fio() -> None:
+    """Seconds instead of nanoseconds; a direction in which nothing was done is none; what comes before is skipped."""
+    told = result_of(lines(f"fio: something it complains about\n{FIO_SAYS}"))
+    latency = {"p50_s": 0.001, "p99_s": 0.008, "max_s": 0.009}
+    assert told["read"] == {"ios": 10, "iops": 5.0, "bytes_per_s": 20480, **latency}
+    assert told["write"] is None
+    assert (told["runtime_s"], told["ended_ns"]) == (2.0, 7)
+    assert told["options"] == {"size": "64m", "rw": "randrw"}
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    ("fio: no space left on device", "fio told no result: fio: no space"),
+    ("", "it said nothing"),
+    ("{}", "no result that can be read"),
+    (FIO_SAYS.replace('"error": 0', '"error": 28'), "fio ended with error 28"),
+    (FIO_SAYS[:100], "no result that can be read"),
+])
+def test_fio_without_a_result_is_an_error(said: str, words: str) -> None:
+    """In its own words."""
+    with pytest.raises(BenchError, match=words):
+        result_of(lines(said))

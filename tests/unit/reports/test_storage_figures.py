@@ -1,0 +1,142 @@
+"""The figures of a disk: fio's stand only where it was proved to run while something was done to the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.evidence import Evidence
+from reports.figures.storage import figures
+from reports.verdict import Figure
+from tests.unit.reports.records import Record, good_record
+from tests.unit.reports.storage_records import BEGUN, DONE, NAMESPACE, PERIOD, VM, disk_record, hold
+from tests.unit.reports.timeline import at
+
+WAY = {"ios": 100, "iops": 400.0, "bytes_per_s": 1_600_000, "p50_s": 0.001, "p99_s": 0.004, "max_s": 0.02}
+Figures = dict[tuple[str, str], Figure]
+FiguresOf = Callable[[Record], Figures]
+
+
+@pytest.fixture
+def figures_of(tmp_path: Path) -> FiguresOf:
+    """Writes a record and reads the figures of its disk, by axis and object."""
+
+    def found(record: Record) -> Figures:
+        told = list(figures(Evidence.of(record.write(tmp_path / "run-1"))))
+        assert len({(one.axis, one.object) for one in told}) == len(told)
+        return {(one.axis, one.object): one for one in told}
+
+    return found
+
+
+def measured(record: Record, during: str, ended: float, runtime: float, **changes: Any) -> None:
+    """fio measured the random job until a moment, and for so long."""
+    told = {"runtime_s": runtime, "ended_ns": at(ended), "read": dict(WAY), "write": dict(WAY), **changes}
+    record.event(ended, "fio", "result", VM, job="random", during=during, mib=64, **told)
+
+
+def moving() -> Record:
+    """The machine was migrated from BEGUN to DONE, while fio measured for two seconds, and before."""
+    record = disk_record("migration")
+    state = {"mode": "PreCopy", "sourceNode": "node-a", "targetNode": "node-b"}
+    for seconds, phase in ((BEGUN, "Running"), (DONE, "Succeeded")):
+        record.event(
+            seconds, "watch", "vmim", f"{NAMESPACE}/move", event="MODIFIED", name="move", uid="u", vmi=VM, phase=phase,
+            migration=state,
+        )
+    measured(record, "baseline", 3.0, 2.0)
+    slower = {**WAY, "iops": 100.0, "bytes_per_s": 400_000, "p99_s": 0.04}
+    measured(record, "migration", DONE + 0.5, 2.0, read=slower)
+    return record
+
+
+def test_what_fio_measured_stands_beside_its_baseline(figures_of: FiguresOf) -> None:
+    """Both phases, each direction, and how they compare; how much of it was migration is told."""
+    found = figures_of(moving())
+    assert found["IOPS", "random read, baseline"].value == 400
+    during = found["IOPS", "random read, migration"]
+    assert (during.value, during.better) == (100, "more")
+    assert during.reason == "the migration took 50% of the time that was measured"
+    assert found["p99 latency", "random read, migration"].value == 0.04
+    assert found["p99 latency", "random read, migration"].better == "less"
+    assert found["bandwidth", "random write, migration"].value == 1_600_000
+    assert found["IOPS against baseline", "random read, migration"].value == pytest.approx(0.25)
+    assert found["p99 latency against baseline", "random read, migration"].value == pytest.approx(10)
+    assert found["p99 latency against baseline", "random write, migration"].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize("ended", [BEGUN - 0.1, DONE + 2.1])
+def test_without_overlap_there_is_no_figure(figures_of: FiguresOf, ended: float) -> None:
+    """fio that ran before or after the migration tells nothing of it."""
+    record = moving()
+    record.drop("fio", "result", lambda event: event["data"]["during"] == "migration")
+    measured(record, "migration", ended, 2.0)
+    found = figures_of(record)
+    for axis in ("IOPS", "p99 latency", "IOPS against baseline"):
+        figure = found[axis, "random read, migration"]
+        assert (figure.value, figure.reason) == (None, "no migration took place while it was measured")
+
+
+def test_a_failed_migration_is_none_that_was_measured(figures_of: FiguresOf) -> None:
+    """Its figures would be those of a machine that stayed where it was."""
+    record = moving()
+    record.found("watch", "vmim")[-1]["data"]["phase"] = "Failed"
+    assert figures_of(record)["IOPS", "random read, migration"].value is None
+
+
+def test_fio_that_failed_says_why(figures_of: FiguresOf) -> None:
+    """Its error, in place of every figure; without a baseline there is nothing to compare with."""
+    record = moving()
+    record.drop("fio", "result")
+    measured(record, "migration", DONE, 1.0)
+    record.event(3.0, "fio", "result", VM, job="sequential", during="baseline", mib=64, error="no room")
+    found = figures_of(record)
+    assert found["IOPS", "sequential read, baseline"].reason == "fio could not measure: no room"
+    assert found["IOPS", "random read, migration"].value == 400
+    against = found["IOPS against baseline", "random read, migration"]
+    assert (against.value, against.reason) == (None, "no baseline was measured")
+
+
+def test_a_direction_in_which_nothing_was_done_has_no_figure(figures_of: FiguresOf) -> None:
+    """Such as the reads of a job that only writes."""
+    record = disk_record()
+    measured(record, "baseline", 3.0, 2.0, read=None)
+    figure = figures_of(record)["IOPS", "random read, baseline"]
+    assert (figure.value, figure.reason) == (None, "nothing was done in this direction")
+
+
+def test_the_longest_pause_and_the_times_of_operations(figures_of: FiguresOf) -> None:
+    """Two pauses that lie closer together than the period are not told apart."""
+    record = disk_record()
+    hold(record, BEGUN, 1.0)
+    found = figures_of(record)
+    pause = found["longest I/O pause", VM]
+    assert pause.value == pytest.approx(1.0, abs=0.15)
+    assert pause.resolution == PERIOD
+    assert found["snapshot time", VM].value == pytest.approx(DONE - BEGUN)
+
+
+def test_an_operation_that_did_not_come_to_its_end_has_no_time(figures_of: FiguresOf) -> None:
+    """The reason stands in its place."""
+    record = disk_record()
+    record.drop("fault", "injected")
+    figure = figures_of(record)["snapshot time", VM]
+    assert (figure.value, figure.reason) == (None, "it did not come to its end")
+
+
+def test_a_boot_storm_lasts_until_the_last_machine_answers(figures_of: FiguresOf) -> None:
+    """The slowest counts."""
+    answered = {"storm-0": at(BEGUN + 3), "storm-1": at(BEGUN + 5)}
+    record = disk_record("boot-storm", requested_ns=at(BEGUN), answered_ns=answered)
+    for event in record.events:
+        if event["source"] == "fault":
+            event["data"]["target"] = "storm-0,storm-1"
+    assert figures_of(record)["boot storm time", "2 machines"].value == pytest.approx(5)
+
+
+def test_a_service_has_no_figures_of_a_disk(figures_of: FiguresOf) -> None:
+    """Its own families have them."""
+    assert not figures_of(good_record())
