@@ -57,6 +57,12 @@ sys.exit(conduct(Path("campaign"), Plan.of(storage_classes=("a", "b"), repeat=2)
 '''
 
 
+def hear_signals() -> None:
+    """Whoever runs these tests may ignore signals, as background jobs of a shell do: then a campaign would as well."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Stage:
     """A directory with a stand-in for certify that does what it is told, one act per call; then it passes."""
 
@@ -81,6 +87,7 @@ class Stage:
         with (self.folder / "output").open("w") as output:
             program = subprocess.Popen(
                 [sys.executable, "program.py"], cwd=self.folder, env=environment, stdout=output, stderr=output,
+                preexec_fn=hear_signals,
             )
         while not (self.folder / "hangs").exists() or not self.journal.attempts[-1].pid:
             assert program.poll() is None, (self.folder / "output").read_text()
