@@ -62,6 +62,9 @@ HTTP_CHAOS = Resource("chaos-mesh.org/v1alpha1", "httpchaos", "HTTPChaos")
 VOLUME_SNAPSHOT_CLASSES = Resource(
     "snapshot.storage.k8s.io/v1", "volumesnapshotclasses", "VolumeSnapshotClass", namespaced=False
 )
+VOLUME_SNAPSHOT_CONTENTS = Resource(
+    "snapshot.storage.k8s.io/v1", "volumesnapshotcontents", "VolumeSnapshotContent", namespaced=False
+)
 MACHINE_SNAPSHOTS = Resource("snapshot.kubevirt.io/v1beta1", "virtualmachinesnapshots", "VirtualMachineSnapshot")
 MACHINE_RESTORES = Resource("snapshot.kubevirt.io/v1beta1", "virtualmachinerestores", "VirtualMachineRestore")
 MACHINE_CLONES = Resource("clone.kubevirt.io/v1beta1", "virtualmachineclones", "VirtualMachineClone")

@@ -1,6 +1,6 @@
 """The `drainproof` command: thin, it starts pytest, the lab or the judge and passes their exit code on.
 
-Exit codes: 0 pass, 1 fail, 2 unknown, 3 could not run.
+Exit codes: 0 pass, 1 fail, 2 unknown, 3 could not run, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from drainproof.campaign import Plan, conduct
 from drainproof.cleanup import undo_dead_runs
@@ -38,7 +39,7 @@ PASSED_ON: Final[dict[str, Any]] = {"context_settings": {"ignore_unknown_options
 def cli() -> None:
     """Prove that virtual machines on KubeVirt survive node drains without downtime.
 
-    Exit codes: 0 pass, 1 fail, 2 unknown, 3 could not run.
+    Exit codes: 0 pass, 1 fail, 2 unknown, 3 could not run, 130 interrupted.
     """
 
 
@@ -82,7 +83,7 @@ def certify(
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: Sequence[str]) -> None:
     """The embedded lab: up, down, status, kubeconfig (see `drainproof lab --help`)."""
-    _pass_on("lab", arguments)
+    _pass_on("lab", arguments or ("--help",))
 
 
 @cli.command()
@@ -137,15 +138,17 @@ def sign(runs: Sequence[Path], key: Path) -> None:
 @click.option("-k", "keyword", default="", help="as certify takes it")
 @click.option("-n", "workers", type=click.IntRange(1), help="as certify takes it")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), help="go on with the campaign in a directory")
-def campaign(runs: str, resume: str | None, **options: Any) -> None:
+@click.pass_context
+def campaign(context: click.Context, /, runs: str, resume: str | None, **options: Any) -> None:
     """Certify again and again on several storage classes, interleaved in time.
 
     The same command, or --resume, goes on where a campaign was stopped.
     """
-    if bool(resume) == bool(options["storage_classes"] or options["tests"]):
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if (given != {"resume"}) if resume else not options["storage_classes"]:
         raise click.UsageError("Name each storage class with --storage-class, or a campaign with --resume alone.")
     plan = None if resume else Plan.of(**options)
-    sys.exit(conduct(Path(resume or runs), plan, partial(print, flush=True)))
+    sys.exit(conduct(Path(resume or runs), plan, _tell))
 
 
 @cli.command(**PASSED_ON)
@@ -177,16 +180,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse(str(error))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - Python would end with 1, which here means a refuted claim
+        _refuse(f"drainproof itself broke: {type(error).__name__}: {error}")
 
 
 def _refuse(*reasons: str) -> None:
-    for reason in reasons:
-        print(f"could not run: {reason}", file=sys.stderr)
+    with suppress(OSError):  # who does not hear it reads the exit code
+        for reason in reasons:
+            print(f"could not run: {_printable(reason)}", file=sys.stderr)
     sys.exit(COULD_NOT_RUN)
 
 
+def _printable(text: str) -> str:
+    """A cluster's words, or a file's, without what steers a terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _tell(sentence: str) -> None:
+    try:
+        print(sentence, flush=True)
+    except OSError:
+        # The terminal or the pipe has gone. What is left of the line would fail again at the exit, and be its code.
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def _pass_on(module: str, arguments: Sequence[str]) -> None:
-    sys.exit(_run([sys.executable, "-m", module, *(arguments or ("--help",))]))
+    """Without arguments a program says what it needs, and that is no success: a script's variable may be empty."""
+    sys.exit(_run([sys.executable, "-m", module, *arguments]))
 
 
 def _run(command: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drainproof.errors import CannotRunError
 from drainproof.streams import CONTROL, HEARTBEAT, OUTSIDE, TCP_KEPT, TCP_NEW, UDP, Stream
@@ -86,6 +86,10 @@ class Load(_Part):
         return max(self.control_blackout_ms / 1000, CONTROL_PERIODS / self.stopwatch_rate(control))
 
 
+MOST_RECORDS = 1 << 20
+"""So many writes the ledger of a guest has room for, whatever the profile says; the guest refuses more."""
+
+
 class Storage(_Part):
     """What the storage suite does on machines of its own; rates are per second."""
 
@@ -103,6 +107,16 @@ class Storage(_Part):
     """How many machines are started at once."""
     server_pause_seconds: float = Field(10.0, gt=0)
     """How long the storage server stands still."""
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Storage:
+        records = round(self.write_rate * self.ledger_seconds)
+        if not 1 <= records <= MOST_RECORDS:
+            raise ValueError(
+                f"write_rate times ledger_seconds makes {records} writes; the guest's ledger has room for 1 to "
+                f"{MOST_RECORDS} of them"
+            )
+        return self
 
 
 class Limits(_Part):

@@ -138,9 +138,9 @@ class StorageServerFacts(BaseModel):
     """Prints how the server stands."""
     failover: tuple[str, ...] = ()
     """Kills what serves, and ends once another server, or the same, serves in its place; empty: cannot be done."""
-    running_pattern: str = r"\brunning\b"
+    running_pattern: str = r"(?<!\bnot )\brunning\b"
     """The regular expression that finds, in what `status` prints, that the server serves."""
-    paused_pattern: str = r"\bpaused\b"
+    paused_pattern: str = r"(?<!\bnot )\bpaused\b"
     generation_pattern: str = ""
     """Finds what tells one server from the next that takes over, such as a process id; empty: nothing does."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from drainproof.errors import RecordError
 from drainproof.record import Run, RunInfo
 from drainproof.record.run import RUN_FILE
+from drainproof.record.run_manifest import RUN_MANIFEST, case_directories
 from reports.judge import read_verdict
 from reports.verdict import CaseVerdict
 
@@ -24,18 +25,28 @@ class StoredRun:
     """Cases without a verdict that can be read, each with the reason; only `read_judged` leaves any."""
 
 
-def find_runs(paths: Iterable[Path]) -> list[Path]:
+def find_runs(paths: Iterable[Path], *, remains: bool = False) -> list[Path]:
     """The run directories among the paths and directly below them, each once, sorted by name.
 
-    Raises RecordError when a path is neither a run nor a directory that holds some.
+    With `remains` also those directories that are left of runs whose description is gone. Raises RecordError when a
+    path is neither a run nor a directory that holds some.
     """
     found: set[Path] = set()
     for path in paths:
         inside = [path] if (path / RUN_FILE).exists() else [file.parent for file in path.glob(f"*/{RUN_FILE}")]
+        if remains and inside != [path] and path.is_dir():
+            inside += [one for one in (path, *path.iterdir()) if one.is_dir() and _is_remains(one)]
         if not inside:
             raise RecordError(f"{path}: is neither a run ({RUN_FILE}) nor a directory of runs; name such a directory")
         found.update(inside)
     return sorted(found, key=lambda run: (run.name, str(run)))
+
+
+def _is_remains(path: Path) -> bool:
+    """Whether a directory holds what a run consists of, but for its description."""
+    if (path / RUN_FILE).exists():
+        return False
+    return (path / RUN_MANIFEST).exists() or bool(case_directories(path))
 
 
 def read_run(directory: Path) -> StoredRun:

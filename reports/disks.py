@@ -17,10 +17,23 @@ from reports.verdict import MissingEvidenceError
 SOURCE = "io-ledger"
 PAUSE, FAILOVER = "storage-pause", "storage-failover"
 SNAPSHOT, RESTORE, CLONE, STORM = "snapshot", "restore", "clone", "boot-storm"
+DATA = "data"
+"""The name of the disk under test among the volumes of its machine."""
 PRESENT = "present"
 COLUMNS = ("seq", "intended", "submitted", "completed", "own", "arrived")
 
 Column = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A write that the disk still had when the guest last told of it; of its end nothing is known."""
+
+    seq: int
+    submitted_us: int
+    told_us: int
+    """Until when it is known to have been out, by the guest's clock."""
+    own_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +48,10 @@ class Session:
     span: Span
     """From its begin to its end, or to the last thing known of it."""
     seq: Column
+    intended_us: Column
+    """When it was due, by the guest's clock."""
     submitted_us: Column
-    """When the guest gave it to the disk, by the guest's clock."""
+    """When the guest gave it to the disk."""
     completed_us: Column
     own_us: Column
     """For how long, while the disk had it, the guest itself did not run."""
@@ -48,6 +63,8 @@ class Session:
     """The error number of each write that was refused."""
     trouble: str
     """Why this may not be all that was acknowledged, or empty."""
+    outstanding: Outstanding | None = None
+    """The write after the last one, if it was told to be out."""
 
     def acknowledged(self, begin_ns: int | None = None, end_ns: int | None = None) -> set[int]:
         """The numbers of what was acknowledged to the client, in a span of time that is open where it is None."""
@@ -57,6 +74,21 @@ class Session:
         if end_ns is not None:
             rows &= self.arrived_ns < end_ns
         return set(self.seq[rows].tolist())
+
+    def submitted(self, begin_ns: int, end_ns: int) -> set[int]:
+        """The numbers of what was given to the disk from a moment on, and acknowledged to the client before another.
+
+        The guest's clock is placed on the record's by the arrival of its begin; it is late by that line's way.
+        """
+        given = np.minimum(self.span.begin + self.submitted_us * 1000, self.arrived_ns)
+        return set(self.seq[self.taken & (given >= begin_ns) & (self.arrived_ns < end_ns)].tolist())
+
+    def behind_s(self, t_ns: int) -> float:
+        """How late the last write was that the client had been told of at a moment: its schedule is absolute."""
+        before = np.flatnonzero(self.arrived_ns <= t_ns)
+        if not len(before):
+            return 0.0
+        return max(0, int(self.completed_us[before[-1]] - self.intended_us[before[-1]])) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +103,7 @@ class ReadBack:
     boot_id: str
     writable: bool
     states: Mapping[int, str]
-    """By number: present, torn, stale, missing or unreadable."""
+    """By number: present, torn, stale, missing, unreadable, or in no file system."""
 
 
 def sessions(evidence: Evidence) -> list[Session]:
@@ -110,7 +142,7 @@ def _session(evidence: Evidence, begin: Event) -> Session:
         events = evidence.of_kind(SOURCE, kind, begin.object)
         return [event for event in events if event.data.get("session") == number]
 
-    writes, ends = of_it("writes"), of_it("end")
+    writes, waiting, ends = of_it("writes"), of_it("waiting"), of_it("end")
     columns = {
         name: np.concatenate([np.zeros(0, np.int64), *(np.asarray(one.data["us"][name], np.int64) for one in writes)])
         for name in COLUMNS
@@ -119,7 +151,7 @@ def _session(evidence: Evidence, begin: Event) -> Session:
         raise ValueError("its columns differ in length")
     errors = {int(seq): int(code) for one in writes for seq, code in one.data["refused"].items()}
     end = ends[0] if ends else None
-    last = max([begin.t_ns, *(one.t_ns for one in writes)])
+    last = max([begin.t_ns, *(one.t_ns for one in (*writes, *waiting))])
     return Session(
         vm=begin.object,
         number=number,
@@ -128,6 +160,7 @@ def _session(evidence: Evidence, begin: Event) -> Session:
         period_s=float(begin.data["period_s"]),
         span=Span(begin.t_ns, end.t_ns if end else last),
         seq=columns["seq"],
+        intended_us=columns["intended"],
         submitted_us=columns["submitted"],
         completed_us=columns["completed"],
         own_us=columns["own"],
@@ -135,7 +168,16 @@ def _session(evidence: Evidence, begin: Event) -> Session:
         taken=~np.isin(columns["seq"], list(errors)),
         errors=errors,
         trouble=_trouble(int(begin.data["first"]), columns["seq"], end, len(columns["seq"]) - len(errors)),
+        outstanding=_outstanding(waiting, columns["seq"]),
     )
+
+
+def _outstanding(waiting: Sequence[Event], seq: Column) -> Outstanding | None:
+    """The last write that was told to be out, unless its end is known."""
+    if not waiting:
+        return None
+    told = {name: int(waiting[-1].data[name]) for name in ("seq", "submitted_us", "told_us", "own_us")}
+    return Outstanding(**told) if told["seq"] > max(seq.tolist(), default=-1) else None
 
 
 def _trouble(first: int, seq: Column, end: Event | None, acknowledged: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from drainproof.record.case import VERDICT, read_json, write_json
 from drainproof.settings import Limits
 from reports.checks import CHECKS, VERSION, Check
 from reports.evidence import Evidence
+from reports.figures import VERSION as FIGURES
 from reports.figures import figures
 from reports.verdict import CaseVerdict, Claim, guarded, worst
 
@@ -41,8 +43,9 @@ def conclude(case: Path, limits: Limits | None = None) -> CaseVerdict:
         verdict=worst(claim.verdict for claim in claims),
         limits=evidence.limits.model_dump(),
         claims=claims,
-        judged_by={"version": VERSION},
-        figures=figures(evidence),
+        judged_by={"version": VERSION, "figures": FIGURES},
+        # A file that a figure cannot read is named as in the case, like that of a claim.
+        figures=tuple(replace(one, reason=one.reason.replace(f"{case}/", "")) for one in figures(evidence)),
     )
 
 

@@ -1,6 +1,6 @@
 """The verdicts of a run as JUnit XML: a test case per claim, fail as failure, unknown as error.
 
-What was measured and allowed are properties of the test case.
+What was measured and allowed are properties of the test case. A case that was skipped is one test case, skipped.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Properties, Property, TestCase, TestSuite
+from junitparser import Skipped as Left
 
+from reports.skipped import Skipped
 from reports.terminal import failure_lines
 from reports.text import allowed, clean, measured, of_what
 from reports.verdict import CaseVerdict, Claim, Verdict
 
 
-def write(verdicts: Sequence[CaseVerdict], path: Path) -> None:
+def write(verdicts: Sequence[CaseVerdict], path: Path, left_out: Sequence[Skipped] = ()) -> None:
     """Write the file in one step."""
     report = JUnitXml(name="drainproof")
     for verdict in verdicts:
@@ -24,6 +26,10 @@ def write(verdicts: Sequence[CaseVerdict], path: Path) -> None:
         suite.add_property("verdict", verdict.verdict.value)
         suite.add_property("judged_by", clean(verdict.judged_by.get("version", "")))
         suite.add_testcases([_case(verdict.case, claim) for claim in verdict.claims])
+        report.add_testsuite(suite)
+    for one in left_out:
+        suite = TestSuite(clean(one.case))
+        suite.add_testcase(_skipped(one))
         report.add_testsuite(suite)
     temporary = path.with_name(path.name + ".tmp")
     report.write(str(temporary), pretty=True)
@@ -43,6 +49,12 @@ def _case(case: str, claim: Claim) -> TestCase:
         result = kind(clean(claim.reason), claim.verdict.value)
         result.text = "\n".join(failure_lines(claim, case))
         made.result = [result]
+    return made
+
+
+def _skipped(one: Skipped) -> TestCase:
+    made = TestCase(clean(one.case), classname=clean(one.case))
+    made.result = [Left(clean(one.reason))]
     return made
 
 

@@ -28,6 +28,10 @@ class Migration:
     failure: str
     span: Span
     """From when the migration was running, or first seen, until it ended, as the watch delivered it."""
+    watched: bool
+    """Whether the watch told both ends of the span; otherwise it is only where the migration was heard of."""
+    created_ns: int | None
+    """When the watch first told of it, before it was running; None if it did not."""
     announced: bool
     """Whether a drain, or who made it, says that it waited for this migration and saw it through."""
     phases: tuple[tuple[str, float], ...] = ()
@@ -87,6 +91,8 @@ def _migration(vmim: str, watched: list[Event], told: Event | None) -> Migration
         mode=str(state.get("mode") or made.get("mode") or ""),
         failure=str(state.get("failureReason") or made.get("failure") or ""),
         span=Span(running[0] if running else events[0].t_ns, ended[0] if ended else events[-1].t_ns),
+        watched=bool(running and ended and running[0] <= ended[0]),
+        created_ns=watched[0].t_ns if running and watched[0].t_ns < running[0] else None,
         announced=told is not None,
         phases=_phases(watched) or tuple((made.get("phases") or {}).items()),
         figures=made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -9,27 +10,41 @@ from drainproof.record import Run, RunInfo
 from drainproof.record.case import VERDICT
 from reports import junit, render, terminal, textfile
 from reports.judge import judge, read_verdict
-from reports.verdict import Verdict, worst
+from reports.skipped import skipped
+from reports.verdict import CaseVerdict, Verdict, worst
 
 REPORT, JUNIT, TEXTFILE = "report.html", "junit.xml", "drainproof.prom"
+
+
+def judged(run: Path) -> Iterator[tuple[Path, CaseVerdict]]:
+    """The cases of a run with their verdicts; beside judged ones, one whose test broke off is judged now.
+
+    None when no case was judged at all: there is nothing to certify. Raises RecordError when the record cannot be read.
+    """
+    cases = Run(run).cases()
+    if any((case / VERDICT).exists() for case in cases):
+        for case in cases:
+            yield case, read_verdict(case) if (case / VERDICT).exists() else judge(case)
 
 
 def publish(run: Path, stream: TextIO | None = None) -> Verdict | None:
     """Write the renderings of a run beside its cases, print the verdicts to `stream`, and return the worst.
 
-    Beside judged cases, one that was never judged (its test broke off) is judged now. Returns None when no case was
-    judged at all: there is nothing to certify. Raises RecordError when the record cannot be read.
+    What was never judged is judged as `judged` does; returns None when there is nothing to certify. Raises RecordError
+    when the record cannot be read.
     """
-    cases = Run(run).cases()
-    if not any((case / VERDICT).exists() for case in cases):
+    pairs, left_out = list(judged(run)), skipped(run)
+    if stream is not None:
+        terminal.show_skipped(left_out, stream)
+    if not pairs:
         return None
-    verdicts = [read_verdict(case) if (case / VERDICT).exists() else judge(case) for case in cases]
+    verdicts = [verdict for _, verdict in pairs]
     described = RunInfo.read(run)
-    render.write(described, list(zip(cases, verdicts, strict=True)), run / REPORT)
-    junit.write(verdicts, run / JUNIT)
+    render.write(described, pairs, run / REPORT, left_out)
+    junit.write(verdicts, run / JUNIT, left_out)
     textfile.write(described, verdicts, run / TEXTFILE)
     if stream is not None:
-        for case, verdict in zip(cases, verdicts, strict=True):
+        for case, verdict in pairs:
             terminal.show(verdict, case, stream)
         print(f"report: {terminal.shown(run / REPORT)}", file=stream)
     return worst(verdict.verdict for verdict in verdicts)

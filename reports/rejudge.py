@@ -48,7 +48,8 @@ def rejudge(record: Path, write: bool) -> int:
             write_verdict(case, verdict)
     if write:
         publish(run)
-        print(_renewed(run, obstacles))
+        # Judging takes its time: whatever has changed meanwhile must not be covered up either.
+        print(_renewed(run, list(dict.fromkeys([*obstacles, *renewable(run, cases)]))))
     return worst(verdict.verdict for verdict in verdicts).exit_code
 
 
@@ -90,10 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = rejudge.main(arguments, prog_name="python -m reports.rejudge", standalone_mode=False)
     except (click.ClickException, DrainproofError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        print(f"could not judge: {message}", file=sys.stderr)
+        print(f"could not judge: {clean(message)}", file=sys.stderr)
         return UNREADABLE
     except Exception as error:  # noqa: BLE001 - a record that breaks the judge must not look like a refuted claim
-        print(f"could not judge: the judge itself broke: {type(error).__name__}: {error}", file=sys.stderr)
+        told = f"could not judge: the judge itself broke: {type(error).__name__}: {error}"
+        print(clean(told), file=sys.stderr)
         return UNREADABLE
     return int(code)
 

@@ -22,6 +22,7 @@ from reports import environment, text
 from reports.checks import continuity, hypervisor, survival
 from reports.environment import Section
 from reports.evidence import Evidence
+from reports.skipped import Skipped
 from reports.timeline import palette
 from reports.timeline.build import BROKEN, timeline
 from reports.timeline.interactive import figure
@@ -62,7 +63,9 @@ class CasePage:
     """Name, relative address, what it holds."""
 
 
-def write(run: RunInfo, judged: Sequence[tuple[Path, CaseVerdict]], path: Path) -> None:
+def write(
+    run: RunInfo, judged: Sequence[tuple[Path, CaseVerdict]], path: Path, left_out: Sequence[Skipped] = ()
+) -> None:
     """Write the page of a run in one step; everything on it comes from the verdicts, the run and the samples."""
     pages = [_page(number, case, verdict) for number, (case, verdict) in enumerate(judged, 1)]
     library, own = Markup(get_plotlyjs()), Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
@@ -70,6 +73,7 @@ def write(run: RunInfo, judged: Sequence[tuple[Path, CaseVerdict]], path: Path) 
     content = _environment().get_template("report.html.j2").render(
         run=run,
         pages=pages,
+        left_out=left_out,
         verdict=worst(page.verdict.verdict for page in pages),
         held=sum(page.verdict.verdict is Verdict.PASS for page in pages),
         meaning=MEANING,

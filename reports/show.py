@@ -28,7 +28,7 @@ from reports.judge import read_verdict
 from reports.text import DECISION, clean, quantity, summary
 from reports.timeline import text as drawing
 from reports.timeline.build import BROKEN, timeline
-from reports.verdict import CaseVerdict, Figure, worst
+from reports.verdict import CaseVerdict, Figure, Verdict, worst
 
 UNREADABLE: Final = 3
 NARROW: Final = 100
@@ -48,36 +48,45 @@ def show(run: Path, name: str) -> int:
     Exit codes: 0 pass, 1 fail, 2 unknown, 3 the record cannot be read.
     """
     run, name = (run.parent, run.name) if (run / EVENTS).exists() and not name else (run, name)
-    described, cases = _cases(run, name)
+    described, cases, unjudged = _cases(run, name)
     console = terminal.console_of(sys.stdout)
     verdicts = [(case, read_verdict(case)) for case in cases]
-    if len(verdicts) == 1:
+    overall = worst([*(verdict.verdict for _, verdict in verdicts), *([Verdict.UNKNOWN] if unjudged else [])])
+    if len(verdicts) == 1 and not unjudged:
         _case(console, *verdicts[0])
         _run(console, described)
     else:
-        _overview(console, described, verdicts)
-    return worst(verdict.verdict for _, verdict in verdicts).exit_code
+        _overview(console, described, verdicts, unjudged, overall)
+    return overall.exit_code
 
 
-def _cases(run: Path, name: str) -> tuple[RunInfo, list[Path]]:
+def _cases(run: Path, name: str) -> tuple[RunInfo, list[Path], list[Path]]:
+    """The run, the judged cases that are asked for, and those that broke off before they were judged."""
     if not (run / RUN_FILE).exists():
         raise RecordError(f"{run}: is not a run, it holds no {RUN_FILE}; name the directory of one")
-    described, judged = RunInfo.read(run), [case for case in Run(run).cases() if (case / VERDICT).exists()]
+    there = Run(run).cases()
+    judged = [case for case in there if (case / VERDICT).exists()]
     chosen = [case for case in judged if name in ("", case.name)]
     if not chosen:
-        there = ", ".join(case.name for case in judged) or "none"
-        raise RecordError(f"{run}: has no judged case {name}".rstrip() + f"; judged are: {there}")
-    return described, chosen
+        known = ", ".join(case.name for case in judged) or "none"
+        raise RecordError(f"{run}: has no judged case {name}".rstrip() + f"; judged are: {known}")
+    return RunInfo.read(run), chosen, [case for case in there if case not in judged and not name]
 
 
-def _overview(console: Console, run: RunInfo, verdicts: Sequence[tuple[Path, CaseVerdict]]) -> None:
+def _overview(
+    console: Console, run: RunInfo, verdicts: Sequence[tuple[Path, CaseVerdict]], unjudged: Sequence[Path],
+    overall: Verdict,
+) -> None:
     """A line for each case, and what does not hold."""
-    overall = worst(verdict.verdict for _, verdict in verdicts)
-    title = f": {len(verdicts)} cases of run {run.run_id} on {run.target.get('name', 'an unnamed cluster')}"
+    number, cluster = len(verdicts) + len(unjudged), run.target.get("name", "an unnamed cluster")
+    title = f": {number} cases of run {run.run_id} on {cluster}"
     console.print(Text.assemble((f"{DECISION[overall]} ({overall})", terminal.STYLES[overall]), clean(title)))
     for case, verdict in verdicts:
         mark = Text(f"{verdict.verdict.upper():8}", style=terminal.STYLES[verdict.verdict])
         console.print(Text.assemble(mark, clean(case.name), "  ", (summary(verdict.claims), "dim")))
+    for case in unjudged:
+        mark = Text(f"{Verdict.UNKNOWN.upper():8}", style=terminal.STYLES[Verdict.UNKNOWN])
+        console.print(Text.assemble(mark, clean(case.name), ("  it broke off and was never judged", "dim")))
     for case, verdict in verdicts:
         terminal.failures(console, verdict, case)
     console.print(Text("One case in full: --case NAME"))
@@ -173,6 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, DrainproofError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         print(clean(f"could not show: {message}"), file=sys.stderr)
+        return UNREADABLE
+    except Exception as error:  # noqa: BLE001 - a record of an odd shape must not look like a refuted claim
+        print(clean(f"could not show: the record is of an odd shape: {type(error).__name__}: {error}"), file=sys.stderr)
         return UNREADABLE
     return int(code)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -10,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reports.skipped import Skipped
 from reports.text import DECISION, allowed, clean, measured, of_what, summary, with_symbol
 from reports.verdict import CaseVerdict, Claim, Verdict
 
@@ -26,9 +30,23 @@ def show(verdict: CaseVerdict, case: Path, stream: TextIO) -> None:
     failures(console, verdict, case)
 
 
+def show_skipped(left_out: Sequence[Skipped], stream: TextIO) -> None:
+    """A line for each case that was asked for and did not begin."""
+    console = console_of(stream)
+    for one in left_out:
+        console.print(Text(clean(f"NOT CERTIFIED (skipped): {one.case}: {one.reason}"), style=STYLES[Verdict.UNKNOWN]))
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever reads along may stop; that changes no verdict, so the exit code stays that of the verdict."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def console_of(stream: TextIO) -> Console:
     """A console that takes nothing for markup, and wraps nothing where there is no terminal."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
 
 
 def claims(console: Console, verdict: CaseVerdict) -> None:
@@ -89,7 +107,7 @@ def _table(verdict: CaseVerdict, width: int) -> Table:
     if width >= WIDE:
         table.add_column("sees from", justify="right")
     for claim in verdict.claims:
-        name = Text.assemble(claim.id, "\n", (clean(claim.reason), "dim"))
+        name = Text.assemble(clean(claim.id), "\n", (clean(claim.reason), "dim"))
         mark = Text(claim.verdict.upper(), style=STYLES[claim.verdict])
         figure = Text.assemble(clean(measured(claim)), "\n", (clean(of_what(claim)), "dim"))
         more = [Text(_sees_from(claim) or "–")] if width >= WIDE else []

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
@@ -25,6 +25,8 @@ PORT = 7010
 CONNECT_SECONDS = 2.0
 START_SECONDS = 10.0
 """How much longer than its own time limit a client process may take to start and to end."""
+LOOK_SECONDS = 1.0
+"""How often to look whether an answer is still wanted."""
 CHUNK = 1 << 16
 PROJECT = Path(__file__).resolve().parent.parent
 REFUSED = "refused:"
@@ -67,29 +69,46 @@ class Guest:
             command, cwd=PROJECT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
-    def told(self, *wish: str, deadline: Deadline, connect_seconds: float = CONNECT_SECONDS) -> list[Line]:
-        """All that a guest says to a wish that ends by itself.
+    def told(
+        self, *wish: str, deadline: Deadline, connect_seconds: float = CONNECT_SECONDS,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> list[Line]:
+        """All that a guest says to a wish that ends by itself, or until the asking is given up.
 
-        Raises BenchError when it refuses, offers no such service or does not end before the deadline.
+        Raises BenchError when it refuses, offers no such service, does not end before the deadline, or is given up.
         """
+        ends = Deadline(deadline.remaining + START_SECONDS)
         with self.ask(*wish, connect_seconds=connect_seconds) as client:
             # Held back from communicate(), which would close it and so end the wish.
             held, client.stdin = client.stdin, None
             try:
-                said, _ = client.communicate(timeout=deadline.remaining + START_SECONDS)
-            except subprocess.TimeoutExpired:
-                raise BenchError(f"the bench of {self.vm} did not answer {wish[0]!r} in time") from None
+                while (said := _said(client)) is None:
+                    if ends.expired or given_up():
+                        raise BenchError(f"the bench of {self.vm} did not answer {wish[0]!r} in time")
             finally:
                 client.kill()
                 if held:
                     held.close()
         return list(parsed(self.vm, said, client.returncode))
 
-    def hello(self, deadline: Deadline) -> tuple[Line, dict[str, Any]]:
-        """What the guest says of itself (boot_id, free_bytes, writable), as soon as it answers; raises BenchError."""
+    def hello(
+        self, deadline: Deadline, given_up: Callable[[], bool] = lambda: False
+    ) -> tuple[Line, dict[str, Any]]:
+        """What the guest says of itself, as soon as it answers: boot_id, free_bytes, writable, mounted.
+
+        Raises BenchError when it does not answer in time, or the asking is given up.
+        """
         seconds = max(deadline.remaining, CONNECT_SECONDS)
-        line = self.told("hello", deadline=deadline, connect_seconds=seconds)[-1]
+        line = self.told("hello", deadline=deadline, connect_seconds=seconds, given_up=given_up)[-1]
         return line, as_object(self.vm, line.text)
+
+
+def _said(client: subprocess.Popen[str]) -> str | None:
+    """All that a client has printed, once it has ended; None if it has not within a moment."""
+    try:
+        return client.communicate(timeout=LOOK_SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def parsed(vm: str, said: str, code: int) -> Iterator[Line]:

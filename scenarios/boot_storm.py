@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 from drainproof.api import CLAIMS, MACHINES, Cluster, Object
 from drainproof.spec import VmSpec
 from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline
-from scenarios.disk_copies import GuestOf, remove, start_and_ask
+from scenarios.disk_copies import Answer, GuestOf, remove, start_and_ask
 from scenarios.fault import Proof
 
 
@@ -38,14 +39,22 @@ class BootStorm:
         for machine in self.machines:
             self.cluster.create(MACHINES, machine.manifest(), self.namespace)
 
-        def answered(name: str) -> int:
-            return start_and_ask(VirtualMachine(self.cluster, name, self.namespace), self.guest_of, deadline)[0]
+        given_up = Event()
+
+        def answer(name: str) -> Answer:
+            machine = VirtualMachine(self.cluster, name, self.namespace)
+            return start_and_ask(machine, self.guest_of, deadline, given_up.is_set)
 
         names = [machine.name for machine in self.machines]
         with ThreadPoolExecutor(len(names)) as askers:
-            moments = dict(zip(names, askers.map(answered, names), strict=True))
+            try:
+                answers = dict(zip(names, askers.map(answer, names), strict=True))
+            finally:
+                given_up.set()  # the others are not waited for once one has failed, or the run is broken off
+        moments = {name: one.t_ns for name, one in answers.items()}
         return {
             "requested_ns": requested, "answered_ns": moments, "seconds": (max(moments.values()) - requested) / 1e9,
+            "boot_ids": {name: one.boot_id for name, one in answers.items()},
         }
 
     def heal(self, deadline: Deadline) -> Proof:

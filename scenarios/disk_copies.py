@@ -19,6 +19,8 @@ from scenarios.bench import Guest
 from scenarios.fault import Proof
 
 EVERY_SECONDS = 0.25
+DATA = "data"
+"""The name of the disk under test among the volumes of its machine."""
 
 GuestOf = Callable[[str, str], Guest]
 """Makes a guest of a machine's name and address."""
@@ -49,7 +51,7 @@ class Snapshot:
         )
         ready = time.monotonic_ns()
         volumes = status.get("snapshotVolumes") or {}
-        if "data" in (volumes.get("excludedVolumes") or ()):
+        if DATA not in (volumes.get("includedVolumes") or ()) or DATA in (volumes.get("excludedVolumes") or ()):
             raise UnexpectedStateError(f"snapshot {self.name} holds the data disk of {self.target}", volumes)
         return {
             "snapshot": self.name, "requested_ns": requested, "ready_ns": ready, "seconds": (ready - requested) / 1e9,
@@ -92,10 +94,10 @@ class Restore:
             until=lambda seen: seen.get("complete") is True, never=_has_failed, deadline=deadline, every=EVERY_SECONDS,
         )
         complete = time.monotonic_ns()
-        answered, address = start_and_ask(self.machine, self.guest_of, deadline)
+        answer = start_and_ask(self.machine, self.guest_of, deadline)
         return {
-            "snapshot": self.snapshot, "requested_ns": requested, "complete_ns": complete, "answered_ns": answered,
-            "seconds": (answered - requested) / 1e9, "address": address,
+            "snapshot": self.snapshot, "requested_ns": requested, "complete_ns": complete, "answered_ns": answer.t_ns,
+            "seconds": (answer.t_ns - requested) / 1e9, "address": answer.address,
         }
 
     def heal(self, deadline: Deadline) -> Proof:
@@ -139,12 +141,14 @@ class Clone:
             every=EVERY_SECONDS,
         )
         cloned = time.monotonic_ns()
-        answered, address = start_and_ask(self._clone, self.guest_of, deadline)
-        self._addresses.append(address)
+        answer = start_and_ask(self._clone, self.guest_of, deadline)
+        self._addresses.append(answer.address)
+        both = {name: self.cluster.get(INSTANCES, name, namespace) for name in (self.target, self.name)}
         return {
-            "clone": self.name, "requested_ns": requested, "cloned_ns": cloned, "answered_ns": answered,
-            "seconds": (answered - requested) / 1e9, "address": address,
-            "mac": {name: _mac(self.cluster, name, namespace) for name in (self.target, self.name)},
+            "clone": self.name, "requested_ns": requested, "cloned_ns": cloned, "answered_ns": answer.t_ns,
+            "seconds": (answer.t_ns - requested) / 1e9, "address": answer.address,
+            "mac": {name: _mac(instance) for name, instance in both.items()},
+            "claims": {name: _claim(instance) for name, instance in both.items()},
         }
 
     def heal(self, deadline: Deadline) -> Proof:
@@ -159,17 +163,32 @@ class Clone:
         return VirtualMachine(self.cluster, self.name, self.machine.namespace)
 
 
-def start_and_ask(machine: VirtualMachine, guest_of: GuestOf, deadline: Deadline) -> tuple[int, str]:
-    """Start a machine: when its guest first answered, on the monotonic clock, and at which address."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first answer of a guest that was started."""
+
+    t_ns: int
+    address: str
+    boot_id: str
+
+
+def start_and_ask(
+    machine: VirtualMachine, guest_of: GuestOf, deadline: Deadline, given_up: Callable[[], bool] = lambda: False
+) -> Answer:
+    """Start a machine, and ask its guest until it answers, or the asking is given up.
+
+    Raises DrainproofError when it does not answer in time, or it was given up.
+    """
     set_running(machine, running=True)
     seen = wait(
         f"virtual machine {machine.name} has an address", lambda: machine.instance,
-        until=lambda instance: instance is not None and bool(instance.address), deadline=deadline, every=EVERY_SECONDS,
+        until=lambda instance: instance is not None and bool(instance.address), never=lambda _: given_up(),
+        deadline=deadline, every=EVERY_SECONDS,
         describe=lambda instance: instance or f"no instance; the VirtualMachine is {machine.status}",
     )
     address = seen.address if seen else ""
-    line, _ = guest_of(machine.name, address).hello(deadline)
-    return line.arrived_ns, address
+    line, said = guest_of(machine.name, address).hello(deadline, given_up)
+    return Answer(line.arrived_ns, address, str(said.get("boot_id") or ""))
 
 
 def remove(machine: VirtualMachine, deadline: Deadline) -> None:
@@ -193,7 +212,15 @@ def _has_failed(status: Object) -> bool:
     return any(one.get("type") == "Failure" and one.get("status") == "True" for one in conditions)
 
 
-def _mac(cluster: Cluster, name: str, namespace: str) -> str:
+def _mac(instance: Object) -> str:
     """The instance's address on its network, or empty when it does not tell."""
-    found: Any = cluster.get(INSTANCES, name, namespace).get("status", {}).get("interfaces") or [{}]
+    found: Any = instance.get("status", {}).get("interfaces") or [{}]
     return str(found[0].get("mac", "")).lower()
+
+
+def _claim(instance: Object) -> str:
+    """The claim of its disk, or empty when it does not tell."""
+    volumes = instance.get("spec", {}).get("volumes") or ()
+    mine: Object = next((volume for volume in volumes if volume.get("name") == DATA), {})
+    claimed = (mine.get("persistentVolumeClaim") or {}).get("claimName") or (mine.get("dataVolume") or {}).get("name")
+    return str(claimed or "")

@@ -20,7 +20,7 @@ from drainproof.wait import Deadline, wait
 from scenarios.bench import BenchError, Guest, Line, as_object
 
 SOURCE = "io-ledger"
-"""The source of its events: begin, writes, end, verified."""
+"""The source of its events: begin, writes, waiting, end, verified."""
 TOLD_SECONDS = 5.0
 """How much time goes into one event of the record."""
 END_SECONDS = 30.0
@@ -97,6 +97,11 @@ class IoLedger:
 
     def check_alive(self) -> None:
         """Raises BenchError when the guest writes no more although nobody ended it."""
+        if self._has_ended and self.next >= self.room:
+            raise BenchError(
+                f"the ledger of {self.guest.vm} is full: all of its {self.room} records are written; raise "
+                "storage.ledger_seconds"
+            )
         if self._has_ended:
             raise BenchError(f"the ledger of {self.guest.vm} ended by itself: {self._end or 'without a word'}")
 
@@ -168,6 +173,8 @@ class IoLedger:
             )
         elif words[0] in ("a", "f") and self._begin:
             self._write(words, line.arrived_ns, self._begin, chunk)
+        elif words[0] == "h" and self._begin:
+            self._waiting(words, line.arrived_ns, self._begin)
         else:
             self._end = line.text
 
@@ -183,6 +190,15 @@ class IoLedger:
         else:
             self.acknowledged += 1
             self.last_ns = arrived_ns
+
+    def _waiting(self, words: Sequence[str], arrived_ns: int, begin: Line) -> None:
+        """A write that the disk has had for long: it may never be told of otherwise."""
+        seq, _, submitted, told, own = (int(word) for word in words[1:6])
+        self.events.add_at(
+            arrived_ns, SOURCE, "waiting", self.guest.vm, session=self._session, seq=seq,
+            submitted_us=(submitted - int(begin.text)) // 1000, told_us=(told - int(begin.text)) // 1000,
+            own_us=own // 1000,
+        )
 
     def _keep(self, chunk: _Chunk) -> None:
         if chunk.columns["seq"]:

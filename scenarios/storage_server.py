@@ -80,6 +80,16 @@ class StorageServer:
         )
         return seen[1]
 
+    def serving(self, deadline: Deadline) -> str:
+        """Wait until it runs; its generation, empty only if nothing is to tell it.
+
+        Raises StorageServerError when what is to tell it is not found.
+        """
+        generation = self.see(RUNNING, deadline)
+        if self.facts.generation_pattern and not generation:
+            raise self._error("its status prints no generation: generation_pattern finds nothing in it")
+        return generation
+
     def _error(self, what: str) -> StorageServerError:
         return StorageServerError(f"the server of storage class {self.storage_class}: {what}")
 
@@ -112,7 +122,12 @@ class PauseStorage:
         return {"generation": before, "status": PAUSED, "begun_ns": self._since[0]}
 
     def heal(self, deadline: Deadline) -> Proof:
-        """Let it stand still for the rest of its time, then see it go on; it is resumed even if it was never paused."""
+        """Let it stand still for the rest of its time, then see it go on; resumed even if it was not seen to pause.
+
+        One that was never told to pause is left as it is: whoever else paused it has a reason.
+        """
+        if not self._watchdog:
+            return {"status": "left as it was"}
         lasted = True
         if self._since:
             over = (time.monotonic_ns() - self._since[0]) / 1e9
@@ -162,14 +177,14 @@ class FailOver:
 
     def inject(self, deadline: Deadline) -> Proof:
         """Fail it over; raises StorageServerError when what serves afterwards is what served before."""
-        self._before.append(self.server.see(RUNNING, deadline.at_most(TIMEOUT_SECONDS)))
+        self._before.append(self.server.serving(deadline.at_most(TIMEOUT_SECONDS)))
         begun = time.monotonic_ns()
         self.server.run(self.server.facts.failover)
         return {"generation": self._before[0], "begun_ns": begun}
 
     def heal(self, deadline: Deadline) -> Proof:
         """See it serve; where its generations can be told apart, as another one."""
-        generation = self.server.see(RUNNING, deadline)
+        generation = self.server.serving(deadline)
         if self._before and self._before[0] and generation == self._before[0]:
             raise StorageServerError(f"the server of storage class {self.target} is the one that it was: {generation}")
         return {"generation": generation, "status": RUNNING}

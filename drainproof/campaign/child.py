@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import psutil
+
+from drainproof.wait import Deadline, wait
+
 PROJECT: Final = Path(__file__).resolve().parents[2]
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HELD: Final = "certification.lock"
+"""In the campaign's directory: locked by the certification alone, from before it begins until it has ended."""
+
+Say = Callable[[str], None]
 
 
 @dataclass
 class Stopping:
     """Whether somebody has stopped the campaign, and which process has to be told."""
 
-    say: Callable[[str], None]
+    say: Say
     stopped: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -38,13 +48,25 @@ class Stopping:
 
     def _pass_on(self) -> None:
         if self.process is not None:
-            self.say(f"stopping: waiting until process {self.process.pid} has undone what it did")
-            # The certification takes SIGTERM as Ctrl-C, and hands it on itself.
+            # The certification takes SIGTERM as Ctrl-C, and hands it on itself. It is told before anybody else is:
+            # the terminal may be what has gone.
             self.process.send_signal(signal.SIGTERM)
+            self.say(f"stopping: waiting until process {self.process.pid} has undone what it did")
+
+
+def unheard(say: Say) -> Say:
+    """The same, where nobody needs to listen: a terminal that has gone, or a pipe, must not end the campaign."""
+
+    def told(sentence: str) -> None:
+        # RuntimeError: a signal's handler speaks while the line before is being written.
+        with suppress(OSError, ValueError, RuntimeError):
+            say(sentence)
+
+    return told
 
 
 @contextmanager
-def stoppable(say: Callable[[str], None]) -> Iterator[Stopping]:
+def stoppable(say: Say) -> Iterator[Stopping]:
     """Within, SIGINT, SIGTERM and SIGHUP do not end this process; one that is ignored stays ignored."""
     stopping = Stopping(say)
     before = {number: signal.getsignal(number) for number in STOPPING}
@@ -58,11 +80,51 @@ def stoppable(say: Callable[[str], None]) -> Iterator[Stopping]:
             signal.signal(number, handler)
 
 
-def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a certification in a session of its own, what it prints goes to the log: a terminal's Ctrl-C is ours."""
+def start(command: Sequence[str], log: Path, directory: Path) -> subprocess.Popen[bytes]:
+    """Start a certification in a session of its own, what it prints goes to the log: a terminal's Ctrl-C is ours.
+
+    It alone keeps the lock of the campaign's directory: it passes that on to none of its own processes.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("wb") as output, (directory / HELD).open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},
+            pass_fds=(held.fileno(),), env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},
         )
+
+
+def goes_on(directory: Path) -> bool:
+    """Whether a certification of the campaign runs, whoever started it and whether or not its pid was written down."""
+    with (directory / HELD).open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def outlive(directory: Path, stopping: Stopping) -> None:
+    """Wait until the certification has ended that another campaign process began; a stop is passed on to it once."""
+    passed_on = False
+
+    def look() -> bool:
+        nonlocal passed_on
+        if stopping.stopped and not passed_on:
+            passed_on = True
+            for process in holders(directory):
+                with suppress(psutil.Error):
+                    process.terminate()
+        return goes_on(directory)
+
+    wait("the certification of before has ended", look, until=lambda runs: not runs, deadline=Deadline(math.inf))
+
+
+def holders(directory: Path) -> list[psutil.Process]:
+    """The processes that keep the lock of a certification."""
+    wanted, found = str((directory / HELD).resolve()), []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and any(one.path == wanted for one in process.open_files()):
+                found.append(process)
+    return found

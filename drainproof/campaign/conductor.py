@@ -5,32 +5,29 @@ from __future__ import annotations
 import fcntl
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
-from drainproof.campaign.child import Stopping, start, stoppable
-from drainproof.campaign.journal import CAMPAIGN, DISCARDED, Attempt, CampaignJournal, State, lives, process_of
+from drainproof.campaign.child import Say, Stopping, goes_on, holders, outlive, start, stoppable, unheard
+from drainproof.campaign.journal import CAMPAIGN, DISCARDED, Attempt, CampaignJournal, State
 from drainproof.campaign.plan import Plan, Slot
+from drainproof.campaign.stored import FAIL, stored_code
 from drainproof.cleanup import undo_dead_runs
 from drainproof.errors import CannotRunError
 
 CERTIFY = (sys.executable, "-m", "drainproof", "certify")
 ATTEMPTS = 2
 """So often in a row is a run tried; a hole in the middle would spoil the order."""
-VERDICTS = {0: "pass", 1: "fail", 2: "unknown"}
-WORST = (1, 2, 0)
+VERDICTS = {0: "pass", FAIL: "fail", 2: "unknown"}
+WORST = (FAIL, 2, 0)
 """Exit codes of verdicts, the one that decides first."""
 COULD_NOT_RUN, INTERRUPTED = 3, 130
 LOCK = "campaign.lock"
 LOGS = "logs"
 LAST_LINES = 5
-
-Say = Callable[[str], None]
 
 
 def conduct(directory: Path, plan: Plan | None, say: Say, certify: Sequence[str] = CERTIFY) -> int:
@@ -39,9 +36,12 @@ def conduct(directory: Path, plan: Plan | None, say: Say, certify: Sequence[str]
     The worst verdict decides (1 fail, 2 unknown, 0 pass); 3: a run could not be had; 130: somebody stopped it.
     Raises CannotRunError when the directory holds another campaign, or other runs, or one that is going on.
     """
+    directory, say = directory.resolve(), unheard(say)
     directory.mkdir(parents=True, exist_ok=True)
     with _alone(directory), stoppable(say) as stopping:
         journal = _journal(directory, plan)
+        if journal.plan.balanced and journal.plan.repeat % 2:
+            say("an odd number of repetitions is not balanced: the last one has no counterpart in the other order")
         _recover(journal, stopping, say)
         campaign = _Campaign(journal, stopping, say, certify)
         code = campaign.go_on()
@@ -65,6 +65,7 @@ class _Campaign:
             if tried == ATTEMPTS:
                 return COULD_NOT_RUN
             self.clear()
+            self.journal.plan.check()
             attempt = self._try(slot)
             if attempt.state is State.INTERRUPTED:
                 return INTERRUPTED
@@ -94,11 +95,7 @@ class _Campaign:
         log = directory / LOGS / f"{slot.number:03}-{number}.log"
         self.say(f"{_name(slot, journal)}: {_time_left(journal)}; log: {log}")
         journal.begin(Attempt(number=slot.number, started=_now(), before=tuple(journal.runs())))
-        process = start([*self.certify, *journal.plan.arguments(slot, directory)], log)
-        self.stopping.follow(process)
-        journal.update(pid=process.pid, born=_born(process.pid))
-        code = process.wait()
-        self.stopping.process = None
+        code = self._certified(slot, log)
         run = journal.made()
         state = _state(code, run, stopped=self.stopping.stopped)
         attempt = journal.update(ended=_now(), exit_code=code, run=run, state=state)
@@ -107,6 +104,21 @@ class _Campaign:
             for line in _last_lines(log):
                 self.say(f"  {line}")
         return attempt
+
+    def _certified(self, slot: Slot, log: Path) -> int:
+        """The exit code of the certification, which ends before this does: nothing may go on beside the next."""
+        journal = self.journal
+        process = start([*self.certify, *journal.plan.arguments(slot, journal.directory)], log, journal.directory)
+        try:
+            self.stopping.follow(process)
+            journal.update(pid=process.pid)
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            self.stopping.process = None
 
     def _count(self) -> str:
         done = self.journal.done()
@@ -148,30 +160,25 @@ def _journal(directory: Path, plan: Plan | None) -> CampaignJournal:
 
 def _recover(journal: CampaignJournal, stopping: Stopping, say: Say) -> None:
     """Close an attempt that was cut off with its campaign, once the certification itself has ended."""
+    directory = journal.directory
+    if goes_on(directory):
+        told = ", ".join(str(process.pid) for process in holders(directory)) or "unknown"
+        say(f"the certification of before still runs as process {told}; waiting until it has ended")
+        outlive(directory, stopping)
     if not journal.attempts or journal.attempts[-1].state is not State.RUNNING:
         return
-    process = process_of(journal.attempts[-1])
-    if process is not None:
-        say(f"the certification of before still runs as process {process.pid}; waiting until it has ended")
-        _wait(process, stopping)
-    state = State.INTERRUPTED if stopping.stopped else State.KILLED
-    journal.update(run=journal.made(), state=state)
+    run = journal.made()
+    code = stored_code(directory / run) if run else None
+    attempt = journal.update(run=run, exit_code=code, state=_state(code, run, stopped=stopping.stopped))
+    if attempt.state is State.DONE and code is not None:
+        say(f"run {run} was finished without its campaign and counts: {VERDICTS[code]}")
 
 
-def _wait(process: psutil.Process, stopping: Stopping) -> None:
-    """Until it has ended; a stop is passed on to it once."""
-    passed_on = False
-    with suppress(psutil.NoSuchProcess):
-        while lives(process):
-            if stopping.stopped and not passed_on:
-                process.terminate()
-                passed_on = True
-            with suppress(psutil.TimeoutExpired):
-                process.wait(timeout=1.0)
-
-
-def _state(code: int, run: str, *, stopped: bool) -> State:
-    if stopped:
+def _state(code: int | None, run: str, *, stopped: bool) -> State:
+    """What an attempt comes to. No stop takes a verdict back; one of unknown may be for what was not done any more."""
+    if run and (code == FAIL or code == 0):
+        return State.DONE
+    if stopped or code == INTERRUPTED:
         return State.INTERRUPTED
     if code not in (*VERDICTS, COULD_NOT_RUN):
         return State.KILLED
@@ -190,10 +197,11 @@ def _told(attempt: Attempt) -> str:
 
 
 def _time_left(journal: CampaignJournal) -> str:
-    took = [one.seconds for one in journal.done().values()]
+    done = journal.done().values()
+    took = [one.seconds for one in done if one.ended]
     if not took:
         return "how long it takes is not known yet"
-    left = len(journal.plan.slots()) - len(took)
+    left = len(journal.plan.slots()) - len(done)
     return f"about {_minutes(left * sum(took) / len(took))} left"
 
 
@@ -203,13 +211,6 @@ def _minutes(seconds: float) -> str:
 
 def _last_lines(log: Path) -> list[str]:
     return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
-
-
-def _born(pid: int) -> float:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return 0.0
 
 
 def _now() -> str:

@@ -9,8 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from drainproof.campaign.plan import Plan, Slot
 from drainproof.errors import RecordError
 from drainproof.record.case import read_json, write_json
@@ -46,10 +44,11 @@ class Attempt:
     before: tuple[str, ...]
     """The runs that were there before."""
     pid: int = 0
-    born: float = 0.0
-    """When the process was created: the number alone may be another's by now."""
+    """For people: by now the number may be another's, and only the lock tells whether the certification runs."""
     ended: str = ""
+    """Empty when nobody saw it end."""
     exit_code: int | None = None
+    """Of the certification; of one that nobody saw end, what its record comes to."""
     run: str = ""
     """The directory of the run, empty when there is none."""
     state: State = State.RUNNING
@@ -130,20 +129,6 @@ class CampaignJournal:
                 source.rename(self.directory / DISCARDED / attempt.run)
                 moved.append(attempt.run)
         return moved
-
-
-def process_of(attempt: Attempt) -> psutil.Process | None:
-    """The process of an attempt if it still lives."""
-    try:
-        process = psutil.Process(attempt.pid) if attempt.pid else None
-        return process if process is not None and process.create_time() == attempt.born and lives(process) else None
-    except psutil.Error:
-        return None
-
-
-def lives(process: psutil.Process) -> bool:
-    """Whether a process does anything yet; a zombie, which nobody has waited for, does not."""
-    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 def _attempt(content: Mapping[str, Any]) -> Attempt:

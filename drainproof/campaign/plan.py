@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from drainproof.errors import CannotRunError
+
+SUFFIX: Final = ".toml"
+"""Of a profile that is a file, and not one of those that are shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +42,17 @@ class Plan:
 
     @classmethod
     def of(cls, **options: Any) -> Plan:
-        """A plan with the digests of its files; raises CannotRunError when it makes no sense or a file is missing."""
+        """A plan with its files, by absolute paths, and their digests: it may be gone on with from anywhere.
+
+        Raises CannotRunError when it makes no sense or a file is missing.
+        """
         plan = cls(**options)
+        plan = replace(plan, target_facts=plan.target_facts and _absolute(plan.target_facts))
+        plan = replace(plan, profile=_absolute(plan.profile) if plan.profile.endswith(SUFFIX) else plan.profile)
         doubled = sorted({name for name in plan.storage_classes if plan.storage_classes.count(name) > 1})
         if doubled or not all(plan.storage_classes):
             raise CannotRunError(f"Storage classes need names of their own, not {doubled or ['']}; correct them.")
-        files = [name for name in (plan.target_facts, plan.profile) if name.endswith(".toml")]
-        try:
-            digests = {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files}
-        except OSError as error:
-            raise CannotRunError(f"{error.filename} cannot be read: {error.strerror}; name another file.") from error
-        return cls(**{**options, "digests": digests})
+        return replace(plan, digests=plan.digests_now())
 
     @classmethod
     def of_json(cls, content: Mapping[str, Any]) -> Plan:
@@ -59,6 +62,22 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def digests_now(self) -> dict[str, str]:
+        """Of its files as they are; raises CannotRunError when one cannot be read."""
+        files = [self.target_facts] if self.target_facts else []
+        files += [self.profile] if self.profile.endswith(SUFFIX) else []
+        try:
+            return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files}
+        except OSError as error:
+            raise CannotRunError(f"{error.filename} cannot be read: {error.strerror}; name another file.") from error
+
+    def check(self) -> None:
+        """Raises CannotRunError when a file has changed since: what follows would not be the same certification."""
+        changed = [name for name, digest in self.digests_now().items() if digest != self.digests.get(name)]
+        if changed:
+            remedy = "restore it, or begin another campaign in another directory."
+            raise CannotRunError(*(f"{name} has changed since the campaign began; {remedy}" for name in changed))
 
     def slots(self) -> list[Slot]:
         """All runs in their order: A B A B, or balanced A B B A."""
@@ -84,6 +103,10 @@ class Plan:
             mine, others = getattr(self, one.name), getattr(other, one.name)
             if mine != others:
                 yield f"{one.name.replace('_', ' ')} {_shown(mine)}, not {_shown(others)}"
+
+
+def _absolute(file: str) -> str:
+    return str(Path(file).resolve())
 
 
 def _shown(value: object) -> str:

@@ -7,22 +7,24 @@ covered. The same run gives the same bytes, which somebody may sign (`drainproof
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from drainproof.errors import RecordError
 from drainproof.record import manifest
-from drainproof.record.case import EVENTS, VERDICT, read_json, write_json
+from drainproof.record.case import EVENTS, VERDICT, write_json
 from drainproof.record.run import RUN_FILE, RunInfo
 
 RUN_MANIFEST: Final = "run-manifest.json"
 VERSION: Final = 1
 REFUSED: Final = "refused.json"
-OF_THE_RUN: Final = (RUN_FILE, REFUSED)
+SKIPPED: Final = "skipped.json"
+OF_THE_RUN: Final = (RUN_FILE, REFUSED, SKIPPED)
 OF_A_CASE: Final = (manifest.MANIFEST, VERDICT)
 CASE_MARKS: Final = (EVENTS, *OF_A_CASE)
 """A directory of the run that holds any of these is a case."""
@@ -41,6 +43,27 @@ class Entry:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found when a run was held against its manifest."""
+
+    differences: tuple[str, ...] = ()
+    """How the run differs from what was sealed, a sentence per file."""
+    unreadable: tuple[str, ...] = ()
+    """What could not be read, as when rights or a disk fail: nobody can say whether it was changed."""
+    manifest: bytes | None = field(default=None, repr=False)
+    """The very bytes of the run's manifest that the run was held against; None: there are none."""
+
+    @property
+    def troubles(self) -> list[str]:
+        """Everything that keeps the run from being known as the one that was sealed."""
+        return [*self.differences, *self.unreadable]
+
+
+class _UnreadableError(RecordError):
+    """A file is there and cannot be read."""
+
+
 def seal_run(run: Path) -> None:
     """Write the manifest of a run whose cases have been judged; what a case lacks is left out, and seen to be missing.
 
@@ -52,40 +75,76 @@ def seal_run(run: Path) -> None:
 
 
 def verify_run(run: Path) -> list[str]:
-    """What differs from what was sealed, in the run and in each of its cases, a sentence per file."""
+    """What differs from what was sealed, in the run and each of its cases, or cannot be read: a sentence per file."""
+    return verification(run).troubles
+
+
+def verification(run: Path) -> Verification:
+    """Hold a run and each of its cases against its manifest, which is read once."""
     run = run.resolve()
-    if foreign := [f"{_inside(run, path)} is no plain file: a record holds its own files" for path in _foreign(run)]:
-        return foreign
-    differences = _own_differences(run)
+    unreadable: list[str] = []
+    foreign = [
+        f"{_inside(run, path)} is no plain file: a record holds its own files" for path in _foreign(run, unreadable)
+    ]
+    if foreign or unreadable:
+        return Verification(tuple(foreign), tuple(unreadable))
+    own = _own_verification(run)
+    differences, unreadable = list(own.differences), list(own.unreadable)
     for case in case_directories(run):
         # A case's manifest that is not the one that was sealed tells nothing about the other files.
-        if not any(one.startswith(f"{case.name}/{manifest.MANIFEST} ") for one in differences):
-            differences += [_of_case(run, case, trouble) for trouble in manifest.verify(case)]
-    return list(dict.fromkeys(differences))
+        if any(one.startswith(f"{case.name}/{manifest.MANIFEST} ") for one in own.troubles):
+            continue
+        trouble = _unread(run, case)
+        unreadable += trouble
+        differences += [] if trouble else [_of_case(run, case, found) for found in manifest.verify(case)]
+    return Verification(tuple(dict.fromkeys(differences)), tuple(dict.fromkeys(unreadable)), own.manifest)
 
 
-def _own_differences(run: Path) -> list[str]:
-    """What differs from the run's manifest itself; the evidence of the cases is not looked at."""
-    if not (run / RUN_MANIFEST).exists():
-        return [NOT_SEALED]
+def own_differences(run: Path) -> list[str]:
+    """What differs from the run's manifest itself or cannot be read; the evidence of the cases is not looked at.
+
+    Of a run that was never sealed it is `NOT_SEALED` alone.
+    """
+    return _own_verification(run.resolve()).troubles
+
+
+def _own_verification(run: Path) -> Verification:
+    path = run / RUN_MANIFEST
     try:
-        run_id, sealed = read_run_manifest(run)
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return Verification((NOT_SEALED,))
+    except OSError as error:
+        return Verification(unreadable=(f"{RUN_MANIFEST}: cannot be read: {error.strerror}",))
+    try:
+        run_id, sealed = _parsed(path, content)
         found = {file: _entry(run, file) for file in _files(run)}
+    except _UnreadableError as error:
+        return Verification(unreadable=(str(error),), manifest=content)
     except RecordError as error:
-        return [str(error).replace(f"{run}/", "")]
+        return Verification((str(error).replace(f"{run}/", ""),), manifest=content)
     compared = (_compared(file, sealed.get(file), found.get(file)) for file in sorted({*sealed, *found}))
     differences = [trouble for trouble in compared if trouble]
-    with suppress(RecordError):  # a description that cannot be read is not the one that was sealed, and told above
-        if (mine := RunInfo.read(run).run_id) != run_id:
+    # A description that cannot be read is not the one that was sealed, and told above, or was never one.
+    with suppress(RecordError, RecursionError):
+        if str(mine := RunInfo.read(run).run_id) != run_id:
             differences.append(f"{RUN_MANIFEST} belongs to the run {run_id!r}, not to {mine!r}")
-    return differences
+    return Verification(tuple(differences), manifest=content)
 
 
 def read_run_manifest(run: Path) -> tuple[str, Mapping[str, Entry]]:
     """The run's id and its entries by file; raises RecordError when it is missing or no manifest of this version."""
     path = run / RUN_MANIFEST
     try:
-        content = read_json(path)
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from error
+    return _parsed(path, content)
+
+
+def _parsed(path: Path, read: bytes) -> tuple[str, Mapping[str, Entry]]:
+    try:
+        content = json.loads(read)
         if content["version"] != VERSION:
             raise ValueError(f"version {content['version']} is not the version {VERSION} that is known")
         entries = [_read_entry(entry) for entry in content["files"]]
@@ -123,16 +182,37 @@ def _entry(run: Path, file: str) -> Entry:
     try:
         return Entry(file, (run / file).stat().st_size, manifest.digest_of(run / file))
     except OSError as error:
-        raise RecordError(f"{file}: cannot be read: {error.strerror}") from error
+        raise _UnreadableError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _unread(run: Path, case: Path) -> list[str]:
+    """Which of a case's sealed files are there and cannot be read."""
+    found = []
+    for name in (manifest.MANIFEST, *manifest.COVERED):
+        path = case / name
+        try:
+            if path.exists():
+                with path.open("rb") as file:
+                    file.read(1)
+        except OSError as error:
+            found.append(f"{_inside(run, path.resolve())}: cannot be read: {error.strerror}")
+    return found
 
 
 def _read_entry(entry: Mapping[str, Any]) -> Entry:
     return Entry(str(entry["file"]), int(entry["bytes"]), str(entry["sha256"]))
 
 
-def _foreign(run: Path) -> Iterator[Path]:
-    """What leads out of the run, or could not be read to an end: symbolic links, pipes, devices."""
-    for directory, folders, files in os.walk(run):
+def _foreign(run: Path, unreadable: list[str]) -> Iterator[Path]:
+    """What leads out of the run, or could not be read to an end: symbolic links, pipes, devices.
+
+    Directories that cannot be listed are added to what is unreadable.
+    """
+
+    def told(error: OSError) -> None:
+        unreadable.append(f"{_inside(run, Path(error.filename))}: cannot be read: {error.strerror}")
+
+    for directory, folders, files in os.walk(run, onerror=told):
         yield from (path for name in sorted(folders) if (path := Path(directory, name)).is_symlink())
         yield from (
             path for name in sorted(files) if (path := Path(directory, name)).is_symlink() or not path.is_file()

@@ -18,7 +18,7 @@ from typing import Final
 
 from drainproof.errors import CannotRunError, RecordError
 from drainproof.record.run import RunInfo
-from drainproof.record.run_manifest import RUN_MANIFEST, seal_run, verify_run
+from drainproof.record.run_manifest import RUN_MANIFEST, seal_run, verification
 
 SIGNATURE: Final = f"{RUN_MANIFEST}.sig"
 NAMESPACE: Final = "drainproof-run@v1"
@@ -54,11 +54,12 @@ def sign(run: Path, key: Path) -> Path:
     Raises RecordError when there is no run, or it differs from its manifest, CannotRunError when it cannot be signed.
     """
     RunInfo.read(run)
-    if troubles := verify_run(run):
-        raise RecordError(f"{run}: is not signed, because it is not what was sealed: {'; '.join(troubles)}")
+    verified = verification(run)
+    if verified.troubles or verified.manifest is None:
+        raise RecordError(f"{run}: is not signed, because it is not what was sealed: {'; '.join(verified.troubles)}")
     if not key.is_file():
         raise CannotRunError(f"There is no key {key}; name the file of an SSH key.")
-    done = _ssh_keygen(["-Y", "sign", "-f", str(key.resolve()), "-n", NAMESPACE], (run / RUN_MANIFEST).read_bytes())
+    done = _ssh_keygen(["-Y", "sign", "-f", str(key.resolve()), "-n", NAMESPACE], verified.manifest)
     if done.returncode or not done.stdout:
         raise CannotRunError(f"{run} could not be signed with {key}: {_words(done)}; give ssh-keygen a usable key.")
     path = run / SIGNATURE
@@ -82,13 +83,16 @@ def renew(run: Path) -> bool:
 
 
 def verify_signature(
-    run: Path, allowed_signers: Path, identities: Sequence[str], moment: datetime | None = None
+    run: Path, allowed_signers: Path, identities: Sequence[str], moment: datetime | None = None,
+    manifest: bytes | None = None,
 ) -> SignatureFound:
     """Whether one of the identities has signed the run's manifest, with a key that was valid at the moment.
 
+    `manifest` is the manifest that the run was verified against, so that it cannot be exchanged in between.
     Raises CannotRunError when ssh-keygen is missing, or the file of allowed signers cannot be read.
     """
-    content, signature = (run / RUN_MANIFEST).read_bytes(), (run / SIGNATURE).resolve()
+    content = (run / RUN_MANIFEST).read_bytes() if manifest is None else manifest
+    signature = (run / SIGNATURE).resolve()
     if not signature.is_file():
         return SignatureFound(Signed.MISSING)
     fits = _ssh_keygen(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature)], content)

@@ -14,6 +14,8 @@ from lab.storage.room import Room
 CEPH = Traits("lab-ceph", "rbd.lab.drainproof.dev", live_copy=LiveCopy.NATIVE, server=SERVER)
 CONTENT = "content"
 """The snapshot in an image that stands for a VolumeSnapshot: what clones of it are made from."""
+PASSING = "for-"
+"""Begins the name of the snapshot that an image has only while it is cloned."""
 _THERE_ALREADY = re.compile(r"File exists|already exists")
 _ABSENT = re.compile(r"No such file or directory|\(2\)|does not exist")
 
@@ -53,6 +55,8 @@ class Ceph:
         return bool(await self._unless(_ABSENT, "info", "--format", "json", _in(handle)))
 
     async def remove(self, handle: str) -> None:
+        for passing in await self._passing(handle):
+            await self._unless(_ABSENT, "snap", "rm", "--no-progress", f"{_in(handle)}@{passing}")
         await self._unless(_ABSENT, "trash", "mv", _in(handle))
         await self._empty_trash()
 
@@ -82,10 +86,16 @@ class Ceph:
         """Clone an image by way of a snapshot, which Ceph keeps out of sight as long as the clone needs it."""
         if await self.exists(handle):
             return
-        passing = f"{_in(source)}@for-{handle}"
+        passing = f"{_in(source)}@{PASSING}{handle}"
         await self._unless(_THERE_ALREADY, "snap", "create", "--no-progress", passing)
         await self._unless(_THERE_ALREADY, "clone", passing, _in(handle))
         await self._unless(_ABSENT, "snap", "rm", "--no-progress", passing)
+
+    async def _passing(self, handle: str) -> list[str]:
+        """What an agent which died while it cloned an image has left there: such snapshots would keep it for ever."""
+        told = await self._unless(_ABSENT, "snap", "ls", "--format", "json", _in(handle))
+        names = [str(snapshot["name"]) for snapshot in json.loads(told or "[]")]
+        return [name for name in names if name.startswith(PASSING)]
 
     async def _grow(self, handle: str, wanted: int) -> None:
         size = whole_sectors(wanted)

@@ -104,7 +104,9 @@ class Targets:
             try:
                 await self._make(handle)
             except StorageError:
-                await self._delete(handle)
+                # Numbers are made of handles: what has this one's number may be another's, in use.
+                if handle in await self._offered():
+                    await self._delete(handle)
                 raise
 
     async def withdraw(self, handle: str) -> None:

@@ -7,14 +7,15 @@ when the guest stood still, or its network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from reports.disks import FAILOVER, PAUSE, RESTORE, Session, ranges, read_backs, sessions
-from reports.evidence import Evidence, Fault
+from reports import fio
+from reports.disk_stretches import Stretch, stretches
+from reports.disks import RESTORE, Session, ranges, read_backs, sessions
+from reports.evidence import Evidence
 from reports.spans import Span, outside
 from reports.verdict import Claim, Part, Verdict, sum_up
 
@@ -22,6 +23,8 @@ ID = "storage.continuity"
 TITLE = "The guest's writes never stood still for longer than the limit, and none was refused"
 SHORTEST_PERIODS = 1.5
 """A server that stood still for less than the time between two writes might not have been noticed."""
+FELT_TIMES = 2.0
+"""A write that waited so many times longer than any undisturbed one felt what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +37,12 @@ class Pause:
     """For how long of it the disk had a write while the guest itself ran, by the guest's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A part of the run that is judged by one limit."""
-
-    name: str
-    spans: tuple[Span, ...]
-    limit_s: float
-    why: str = ""
-    least_s: float = 0.0
-    """So long the writes must have stood still if what was done reached this disk at all."""
-    may_rest: bool = False
-    """Whether nothing need be written meanwhile: the machine is stopped, or nothing is done to it."""
-
-
 def check(evidence: Evidence) -> Claim:
     """Judge the longest pause of each disturbance and of the rest of the time, then refusals and restarts."""
     known = sessions(evidence)
-    parts = [_stretch(evidence, known, stretch) for stretch in _stretches(evidence)]
+    parts = [_stretch(evidence, known, stretch) for stretch in stretches(evidence)]
     parts += [_session(evidence, one) for one in known]
-    parts += [_same_boot(evidence, known), _writable(evidence)]
+    parts += [*_measured_under(evidence), _same_boot(evidence, known), _writable(evidence)]
     judged = [part for part in parts if part.measured is not None]
     worst = max(judged, key=lambda part: (part.measured or 0) / float(part.facts["limit_s"] or 1), default=None)
     period = max(one.period_s for one in known)
@@ -85,81 +74,84 @@ def pauses(session: Session) -> list[Pause]:
         held = session.completed_us[row] - session.submitted_us[following] - session.own_us[following : row + 1].sum()
         found.append(Pause(Span(since, int(session.arrived_ns[row])), max(0, int(held)) / 1e6))
         since, following = int(session.arrived_ns[row]), row + 1
-    # Nobody knows when a write was refused, or asked for in vain, that none followed.
-    return [*found, Pause(Span(since, max(since, session.span.end)), 0.0)]
+    # Of a write that was still out the guest told as long as it could; of one that was refused nobody knows.
+    held, out = 0, session.outstanding
+    if out is not None:
+        first = int(session.submitted_us[following]) if following < len(session.seq) else out.submitted_us
+        held = out.told_us - first - out.own_us - int(session.own_us[following:].sum())
+    return [*found, Pause(Span(since, max(since, session.span.end)), max(0, held) / 1e6)]
 
 
-def longest_pause(evidence: Evidence) -> float:
-    """The longest time in the window in which the client heard of no acknowledged write, in seconds."""
-    window = evidence.window.span
-    found = [pause.span.seconds for one in sessions(evidence) for pause in pauses(one) if pause.span.touches(window)]
-    return max(found, default=0.0)
-
-
-def _stretches(evidence: Evidence) -> Iterator[_Stretch]:
-    """The baseline, each disturbance with the settling after it, and what is left of the window."""
-    limit, window, baseline = evidence.limits.io_pause_seconds, evidence.window.span, evidence.window.baseline
-    yield _Stretch("baseline", (baseline,), limit)
-    disturbed = [Span(drain.span.begin, _settled(evidence, drain.phase, drain.span)) for drain in evidence.drains]
-    for drain, span in zip(evidence.drains, disturbed, strict=True):
-        yield _Stretch(f"{drain.phase} of {drain.node}", (span,), limit)
-    for fault in evidence.faults:
-        span = Span(fault.span.begin, evidence.settled(fault))
-        disturbed.append(span)
-        yield _of_fault(evidence, fault, span)
-    if rest := outside([window], sorted([baseline, *disturbed])):
-        yield _Stretch("undisturbed", tuple(rest), limit, may_rest=True)
-
-
-def _settled(evidence: Evidence, phase: str, span: Span) -> int:
-    settle = evidence.phases.get(f"settle/{phase.rpartition('/')[2]}")
-    return settle.end if settle else span.end
-
-
-def _of_fault(evidence: Evidence, fault: Fault, span: Span) -> _Stretch:
-    limits, name = evidence.limits, f"{fault.phase}, {fault.kind} of {fault.target}"
-    if fault.kind == FAILOVER:
-        return _Stretch(name, (span,), limits.io_recovery_seconds, "the recovery limit")
-    if fault.kind == PAUSE:
-        over = fault.over_ns or fault.span.end
-        away = (over - fault.begun_ns) / 1e9
-        sure = (over - (fault.injected_ns or over)) / 1e9
-        why = f"{away:.1f} s of its server's pause and {limits.io_recovery_seconds:g} s to recover"
-        return _Stretch(name, (span,), away + limits.io_recovery_seconds, why, least_s=sure)
-    return _Stretch(name, (span,), limits.io_pause_seconds, may_rest=fault.kind == RESTORE)
-
-
-def _stretch(evidence: Evidence, known: list[Session], stretch: _Stretch) -> Part:
+def _stretch(evidence: Evidence, known: list[Session], stretch: Stretch) -> Part:
     facts: dict[str, float | str | None] = {"limit_s": stretch.limit_s}
-    found = [
-        pause for one in known for pause in pauses(one) if any(pause.span.overlaps(span) for span in stretch.spans)
-    ]
+    found = _pauses(known, stretch.spans)
+    longest = max(found, key=lambda pause: pause.span.seconds, default=None)
+    held = max(found, key=lambda pause: pause.held_s, default=None)
     unseen = outside(stretch.spans, [one.span for one in sorted(known, key=lambda one: one.span)])
-    if not found or (unseen and not stretch.may_rest):
+    # What failed has failed: a disk that hangs for ever ends the ledger, and with it what is seen.
+    failed = held is not None and held.held_s > stretch.limit_s
+    if longest is None or held is None or (unseen and not stretch.may_rest and not failed):
         when = evidence.at(unseen[0].begin) if unseen else evidence.at(stretch.spans[0].begin)
         reason = f"nothing was written from {when} on: whether the disk was there then is not known"
         return Part(object=stretch.name, verdict=Verdict.UNKNOWN, reason=reason, facts=facts)
-    longest, held = max(found, key=lambda pause: pause.span.seconds), max(found, key=lambda pause: pause.held_s)
-    period = max(one.period_s for one in known)
-    facts |= {"disk_held_s": held.held_s, "acknowledgements": len(found)}
-    verdict, reason = _judged(stretch, longest.span.seconds, held.held_s, period)
+    behind = max((one.behind_s(span.end) for one in known for span in stretch.spans if span.end in one.span), default=0)
+    facts |= {"disk_held_s": held.held_s, "acknowledgements": len(found), "behind_s": behind}
+    verdict, reason = _judged(evidence, known, stretch, longest.span.seconds, held.held_s)
+    if verdict is Verdict.PASS and stretch.settles and behind > stretch.limit_s:
+        verdict = Verdict.UNKNOWN
+        reason = f"it ended with the writes {behind:.1f} s behind their schedule: the disk is too slow for it"
     at = evidence.at((held if verdict is Verdict.FAIL else longest).span.begin)
     return Part(
         object=stretch.name, verdict=verdict, reason=reason, measured=longest.span.seconds, at=at, facts=facts
     )
 
 
-def _judged(stretch: _Stretch, silent_s: float, held_s: float, period_s: float) -> tuple[Verdict, str]:
+def _pauses(known: list[Session], spans: tuple[Span, ...]) -> list[Pause]:
+    return [pause for one in known for pause in pauses(one) if any(pause.span.overlaps(span) for span in spans)]
+
+
+def _judged(
+    evidence: Evidence, known: list[Session], stretch: Stretch, silent_s: float, held_s: float
+) -> tuple[Verdict, str]:
     allowed = f"{stretch.limit_s:.4g} s allowed" + (f" ({stretch.why})" if stretch.why else "")
+    shortest = SHORTEST_PERIODS * max(one.period_s for one in known)
     if held_s > stretch.limit_s:
         return Verdict.FAIL, f"the disk held a write for {held_s:.3f} s; {allowed}"
     if silent_s > stretch.limit_s:
         told = f"no write was acknowledged for {silent_s:.3f} s, of which the disk held one for {held_s:.3f} s at most"
         return Verdict.UNKNOWN, f"{told}: the rest is the guest's own or its network's; {allowed}"
-    if stretch.least_s > SHORTEST_PERIODS * period_s and silent_s < stretch.least_s - period_s:
+    if stretch.least_s > shortest and silent_s < stretch.least_s - shortest / SHORTEST_PERIODS:
         told = f"the server stood still for {stretch.least_s:.1f} s, and the writes for {silent_s:.3f} s only"
         return Verdict.UNKNOWN, f"{told}: it does not serve this disk, or something else answers for it"
+    if stretch.doubt:
+        return Verdict.UNKNOWN, stretch.doubt
+    if stretch.unless_felt:
+        usual = max((pause.held_s for pause in _pauses(known, (evidence.window.baseline,))), default=0.0)
+        if held_s <= FELT_TIMES * usual + shortest:
+            told = f"no write waited for longer than {held_s:.3f} s; undisturbed it was {usual:.3f} s"
+            return Verdict.UNKNOWN, f"{stretch.unless_felt}: {told}"
     return Verdict.PASS, f"never longer than {silent_s:.3f} s without an acknowledged write; {allowed}"
+
+
+def _measured_under(evidence: Evidence) -> list[Part]:
+    """Whether fio worked while that was done under which the disk was to be busy."""
+    parts = []
+    for begin, result in fio.asked(evidence):
+        job, during = str(begin.data.get("job")), str(begin.data.get("during"))
+        if during == fio.BASELINE:
+            continue
+        name = f"fio {job} during {during}"
+        error = result.data.get("error") if result else "it told no result"
+        if result is None or error:
+            reason = f"the disk was not shown to be busy: {error}"
+            parts.append(Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=evidence.at(begin.t_ns)))
+        elif not fio.meets(evidence, result, during):
+            reason = f"the disk was not shown to be busy: no {during} took place while fio measured"
+            parts.append(Part(object=name, verdict=Verdict.UNKNOWN, reason=reason, at=evidence.at(begin.t_ns)))
+        else:
+            reason = f"it kept the disk busy for a part of the {during}"
+            parts.append(Part(object=name, verdict=Verdict.PASS, reason=reason))
+    return parts
 
 
 def _session(evidence: Evidence, session: Session) -> Part:

@@ -1,4 +1,4 @@
-"""Every write that the disk acknowledged is on it, whole; a copy has what was acknowledged before it was asked for."""
+"""Every write that the disk acknowledged is on it, whole; a copy is of one moment, after it was asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reports.verdict import Claim, Part, Verdict, sum_up
 ID = "storage.durability"
 TITLE = "Every write that the disk acknowledged is on it, whole"
 UNDERWAY_NS = 2_000_000_000
-"""An acknowledgement takes far less to arrive: what arrives so long after a snapshot was ready was written after it."""
+"""What was given to the disk so long after a copy was ready came after it, however late the guest's clock is placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class _Wanted:
 
     present: set[int] = field(default_factory=set)
     absent: set[int] = field(default_factory=set)
+    between: tuple[set[int], ...] = ()
+    """Acknowledged while each copy was made, and later. The guest writes one at a time: of these a copy of one moment
+    has the first so many, and none that came after one that it lacks."""
     trouble: str = ""
     """Why that is not known, or empty."""
 
@@ -59,7 +62,8 @@ def check(evidence: Evidence) -> Claim:
         unit="acknowledged writes lost",
         detection=(
             "a write is told by its number in each sector and the CRC-32 of its 4 KiB; it is read past the guest's "
-            "cache, not past those of the host and of the storage"
+            "cache of data, not past those of the host and of the storage; where it lies its file system tells, which "
+            "may do so from its memory unless the guest was restarted"
         ),
         reason=summary.reason,
         evidence=("events.jsonl: io-ledger/writes, io-ledger/verified, fault/injected",),
@@ -84,11 +88,24 @@ def _read(evidence: Evidence, known: list[Session], found: ReadBack) -> Part:
         reason = f"{len(lost)} of {len(wanted.present)} acknowledged writes are lost ({kinds}): {ranges(set(lost))}"
         return Part(object=name, verdict=Verdict.FAIL, reason=reason, measured=len(lost), facts=facts)
     if left := {seq for seq in wanted.absent if found.states.get(seq) == PRESENT}:
-        reason = f"it holds {len(left)} writes that came after the snapshot it was restored from: {ranges(left)}"
+        reason = f"it holds {len(left)} writes that came after {_copy(found)}: {ranges(left)}"
         return Part(object=name, verdict=Verdict.FAIL, reason=reason, measured=0, facts=facts)
-    gone = f", none of the {len(wanted.absent)} that came after the snapshot" if wanted.absent else ""
+    if gaps := set().union(*(_gaps(one, found) for one in wanted.between)):
+        reason = f"it is of no one moment: it lacks {ranges(gaps)}, and holds writes that were submitted after that"
+        return Part(object=name, verdict=Verdict.FAIL, reason=reason, measured=0, facts=facts)
+    gone = f", none of the {len(wanted.absent)} that came after {_copy(found)}" if wanted.absent else ""
     reason = f"holds all {len(wanted.present)} writes that were acknowledged before{gone}"
     return Part(object=name, verdict=Verdict.PASS, reason=reason, measured=0, facts=facts)
+
+
+def _copy(found: ReadBack) -> str:
+    return "the snapshot it was restored from" if found.vm == found.source else "it was cloned"
+
+
+def _gaps(between: set[int], found: ReadBack) -> set[int]:
+    """What a copy lacks of the writes while it was made although it holds a later one."""
+    last = max((seq for seq in between if found.states.get(seq) == PRESENT), default=-1)
+    return {seq for seq in between if seq < last and found.states.get(seq) != PRESENT}
 
 
 def _wanted(evidence: Evidence, known: list[Session], found: ReadBack) -> _Wanted:
@@ -99,6 +116,7 @@ def _wanted(evidence: Evidence, known: list[Session], found: ReadBack) -> _Wante
         return _of_clone(evidence, own, found)
     present = set().union(*(one.acknowledged(None, found.t_ns) for one in own))
     absent: set[int] = set()
+    between: list[set[int]] = []
     for restore in (fault for fault in evidence.faults if fault.kind == RESTORE):
         # One that has begun may have put the disk back even if it did not come to its end.
         if restore.begun_ns > found.t_ns:
@@ -107,26 +125,35 @@ def _wanted(evidence: Evidence, known: list[Session], found: ReadBack) -> _Wante
         if moments is None:
             return _Wanted(trouble=f"the record does not tell of the snapshot of {restore.phase}")
         requested, ready = moments
-        for one in own:
-            present -= one.acknowledged(requested, restore.begun_ns)
-            absent |= one.acknowledged(ready + UNDERWAY_NS, restore.begun_ns)
+        while_made = set().union(*(one.acknowledged(requested, restore.begun_ns) for one in own))
+        present -= while_made
+        between.append(while_made)
+        absent |= set().union(*(one.submitted(ready + UNDERWAY_NS, restore.begun_ns) for one in own))
         if not absent:
             return _Wanted(trouble="nothing was written after the snapshot: a restore that did nothing looks the same")
     trouble = "" if present else "nothing was acknowledged before: there is nothing that could be lost"
-    return _Wanted(present, absent, trouble)
+    return _Wanted(present, absent, tuple(between), trouble)
 
 
 def _of_clone(evidence: Evidence, own: list[Session], found: ReadBack) -> _Wanted:
-    """A clone has what was acknowledged before it was asked for; of the rest it may have some."""
+    """A clone has what was acknowledged before it was asked for, and nothing of what came after it was made."""
     asked = [
-        int(told["requested_ns"])
+        (told.get("requested_ns"), told.get("cloned_ns"))
         for fault in evidence.faults
         if fault.kind == CLONE and (told := injected(evidence, fault)).get("clone") == found.vm
     ]
-    if not asked:
-        return _Wanted(trouble=f"the record does not tell when {found.vm} was asked for")
-    present = set().union(*(one.acknowledged(None, asked[0]) for one in own))
-    return _Wanted(present, trouble="" if present else "nothing was acknowledged before the clone was asked for")
+    requested, cloned = asked[0] if asked else (None, None)
+    if not isinstance(requested, int) or not isinstance(cloned, int):
+        return _Wanted(trouble=f"the record does not tell when {found.vm} was asked for and made")
+    if any(one.boot_id == found.boot_id for one in own):
+        return _Wanted(trouble=f"it was read in the guest of {found.source}, and not in that of the clone")
+    present = set().union(*(one.acknowledged(None, requested) for one in own))
+    absent = set().union(*(one.submitted(cloned + UNDERWAY_NS, found.t_ns) for one in own))
+    between = set().union(*(one.acknowledged(requested, found.t_ns) for one in own))
+    trouble = "" if present else "nothing was acknowledged before the clone was asked for"
+    if not absent:
+        trouble = trouble or "nothing was written after it was made: one that shares the original's disk looks the same"
+    return _Wanted(present, absent, (between,), trouble)
 
 
 def _snapshot_of(evidence: Evidence, restore: Fault) -> tuple[int, int] | None:

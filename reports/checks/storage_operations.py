@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.disks import CLONE, RESTORE, SNAPSHOT, STORM, injected
+from reports.disks import CLONE, DATA, RESTORE, SNAPSHOT, STORM, injected, sessions
 from reports.evidence import Evidence, Fault
 from reports.verdict import Claim, Facts, Part, Verdict, sum_up
 
@@ -15,6 +15,9 @@ KINDS = {
     SNAPSHOT: "snapshot_seconds", RESTORE: "restore_seconds", CLONE: "clone_seconds", STORM: "boot_storm_seconds"
 }
 """The limit of each kind of operation."""
+_Trouble = tuple[Verdict, str]
+OBJECT_SECONDS, GUEST_SECONDS = 0.25, 2.2
+"""How often an object is looked at; after how long at the latest a guest that boots is tried anew."""
 
 
 def applies(evidence: Evidence) -> bool:
@@ -36,7 +39,10 @@ def check(evidence: Evidence) -> Claim:
         limit=len(parts),
         bound="at least",
         unit="operations within their limits",
-        detection="from the request until the object, or the guest, was seen to be done; looked at four times a second",
+        detection=(
+            "from the request until the object, or the guest, was seen to be done; objects were looked at four times a "
+            f"second, a guest that boots was tried anew after {GUEST_SECONDS:g} s at the latest"
+        ),
         reason=summary.reason,
         evidence=("events.jsonl: fault/begin, fault/injected",),
         parts=summary.parts,
@@ -50,6 +56,11 @@ def seconds_of(evidence: Evidence, fault: Fault) -> float | None:
     if not isinstance(begin, int) or not ends or not all(isinstance(end, int) for end in ends):
         return None
     return (max(ends) - begin) / 1e9
+
+
+def resolution_of(fault: Fault) -> float:
+    """How much longer than it took an operation may seem to have taken, in seconds."""
+    return OBJECT_SECONDS if fault.kind == SNAPSHOT else GUEST_SECONDS
 
 
 def _ends(told: Mapping[str, Any]) -> list[int]:
@@ -67,7 +78,7 @@ def _operation(evidence: Evidence, fault: Fault) -> Part:
         reason = "the record does not tell how long it took"
         return Part(object=name, verdict=Verdict.UNKNOWN, reason=f"{reason}: {'; '.join(fault.reasons) or 'no proof'}")
     facts: Facts = {"limit_s": limit}
-    if fault.kind == CLONE and (trouble := _same_mac(injected(evidence, fault))):
+    if trouble := _trouble(evidence, fault, injected(evidence, fault)):
         verdict, reason = trouble
         return Part(object=name, verdict=verdict, reason=reason, measured=seconds, facts=facts)
     verdict = Verdict.PASS if seconds <= limit else Verdict.FAIL
@@ -76,12 +87,50 @@ def _operation(evidence: Evidence, fault: Fault) -> Part:
     )
 
 
-def _same_mac(told: Mapping[str, Any]) -> tuple[Verdict, str] | None:
-    """What is wrong with the network addresses of a clone and its original, or None: two alike break both."""
-    addresses = told.get("mac")
-    values = [str(value) for value in addresses.values()] if isinstance(addresses, Mapping) else []
+def _trouble(evidence: Evidence, fault: Fault, told: Mapping[str, Any]) -> _Trouble | None:
+    """What an operation made is not what it is for, or is not told; None when all is well."""
+    if fault.kind == SNAPSHOT:
+        return _without_disk(told)
+    if fault.kind == CLONE:
+        # Records from before the claims were told are known to be of two disks by what each holds.
+        return _shared(told, "mac", "MAC") or (_shared(told, "claims", "claim") if "claims" in told else None)
+    if fault.kind == STORM:
+        return _unanswered(evidence, fault, told)
+    return None
+
+
+def _without_disk(told: Mapping[str, Any]) -> _Trouble | None:
+    """A snapshot says which volumes it holds: the disk has to be among them."""
+    volumes = told.get("volumes")
+    included, excluded = (
+        volumes.get(name) if isinstance(volumes, Mapping) else None for name in ("includedVolumes", "excludedVolumes")
+    )
+    if isinstance(excluded, list) and DATA in excluded:
+        return Verdict.FAIL, "the snapshot leaves the disk out"
+    if not isinstance(included, list) or DATA not in included:
+        return Verdict.UNKNOWN, "the snapshot does not tell that it holds the disk"
+    return None
+
+
+def _shared(told: Mapping[str, Any], key: str, what: str) -> _Trouble | None:
+    """What a clone shares with its original breaks both."""
+    found = told.get(key)
+    values = [str(value) for value in found.values()] if isinstance(found, Mapping) else []
     if len(values) < 2 or not all(values):
-        return Verdict.UNKNOWN, "the record does not tell the MAC of the clone and of its original"
+        return Verdict.UNKNOWN, f"the record does not tell the {what} of the clone and of its original"
     if len(set(values)) < len(values):
-        return Verdict.FAIL, f"the clone has the MAC of its original, {values[0]}"
+        return Verdict.FAIL, f"the clone has the {what} of its original, {values[0]}"
+    return None
+
+
+def _unanswered(evidence: Evidence, fault: Fault, told: Mapping[str, Any]) -> _Trouble | None:
+    """Every machine of a storm has to have answered, each as a guest of its own where that is told."""
+    answered, boots = told.get("answered_ns"), told.get("boot_ids")
+    lacking = sorted(set(fault.targets) - set(answered if isinstance(answered, Mapping) else ()))
+    if lacking:
+        return Verdict.UNKNOWN, f"the record has no answer of {', '.join(lacking)}"
+    if isinstance(boots, Mapping):
+        known = [*(str(boot) for boot in boots.values()), *{one.boot_id for one in sessions(evidence)}]
+        if set(boots) != set(fault.targets) or not all(known) or len(set(known)) < len(known):
+            return Verdict.UNKNOWN, "the answers are not told to be of different guests"
     return None

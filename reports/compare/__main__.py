@@ -33,13 +33,16 @@ COMPARED, UNDECIDED, COULD_NOT = 0, 2, 3
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="of the bootstrap")
 @click.option("--margin", default=0.05, show_default=True, type=click.FloatRange(0, 1),
               help="a difference within this share of the reference is a tie; fix it before you look")
+@click.option("--case", "cases", multiple=True, metavar="PATTERN", help="only cases of such a name (`*drain*`)")
+@click.option("--axis", "axes", multiple=True, metavar="PATTERN",
+              help="only axes of such a name (`downtime`); fewer lines need fewer runs: choose before you look")
 @click.option("--alpha", default=0.05, show_default=True, type=click.FloatRange(0, 0.5, min_open=True),
               help="how often all winners together may be due to chance")
 @click.option("--allow", multiple=True, metavar="NAME",
               help="let a condition differ, by its name or the beginning of it; it is printed on the report")
 def command(
     paths: tuple[Path, ...], by: str, reference: str, out: Path | None, seed: int, margin: float, alpha: float,
-    allow: tuple[str, ...],
+    allow: tuple[str, ...], cases: tuple[str, ...], axes: tuple[str, ...],
 ) -> int:
     """Compare groups of runs, such as storage classes, axis by axis.
 
@@ -47,7 +50,9 @@ def command(
 
     Exit codes: 0 compared, 2 nothing could be decided, 3 the runs cannot be compared.
     """
-    options = Options(by=by, reference=reference, seed=seed, margin=margin, alpha=alpha, allow=allow)
+    options = Options(
+        by=by, reference=reference, seed=seed, margin=margin, alpha=alpha, allow=allow, cases=cases, axes=axes
+    )
     comparison = compare(gather(paths, by), options)
     show(comparison, sys.stdout)
     if out is not None:
@@ -57,7 +62,7 @@ def command(
 
 
 def _decided(comparison: Comparison) -> bool:
-    decided = (Outcome.BETTER, Outcome.WORSE, Outcome.TIE, Outcome.OPEN)
+    decided = (Outcome.BETTER, Outcome.WORSE, Outcome.TIE)
     return any(pair.outcome in decided for row in comparison.leading for pair in row.pairs)
 
 
@@ -71,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reasons = error.reasons
     except (DrainproofError, OSError) as error:
         reasons = (str(error),)
+    except Exception as error:  # noqa: BLE001 - a record that breaks the comparison must not look like another result
+        reasons = (f"the comparison itself broke: {type(error).__name__}: {error}",)
     for reason in reasons:
         print(f"could not compare: {clean(reason)}", file=sys.stderr)
     return COULD_NOT

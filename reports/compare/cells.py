@@ -11,6 +11,7 @@ from statistics import median
 from typing import Final
 
 from reports.compare.runs import GroupedRun
+from reports.statistics import finite
 from reports.verdict import Better, Figure, Verdict
 
 
@@ -36,10 +37,15 @@ REDUCED: Final[Mapping[str, Reduced]] = {
     "flow control, baseline": Reduced.WORST,
     "flow control, disturbed": Reduced.WORST,
     "migration time": Reduced.MEDIAN,
+    "migration preparation": Reduced.MEDIAN,
     "data moved": Reduced.MEDIAN,
     "drain time": Reduced.MEDIAN,
 }
 """Of what clients suffer the worst of a run counts, of work that is done several times the median."""
+BESIDE: Final[Mapping[str, str]] = {
+    "bandwidth": "IOPS", "bandwidth against baseline": "IOPS against baseline", "time covered": "IOPS",
+}
+"""Axes that are details of others: with blocks of one size, bandwidth is IOPS told again."""
 NO_FIGURE: Final = "the case has no such figure"
 
 
@@ -84,10 +90,32 @@ def lines(runs: Sequence[GroupedRun]) -> list[Line]:
     found: list[Line] = []
     for case in sorted({case.case for run in runs for case in run.stored.cases}):
         columns = [(run, _figures(run, case)) for run in runs]
+        of_case: list[Line] = []
         keys = sorted({key for _, figures in columns for key in figures}, key=_order)
         for _, objects in groupby(keys, key=lambda key: _order(key)[:3]):
-            found += _led([_line(columns, key) for key in objects])
+            of_case += _led([_line(columns, key) for key in objects])
+        found += _beside(of_case)
     return found
+
+
+def _beside(of_case: Sequence[Line]) -> list[Line]:
+    """The lines of a case with those of axes that are told beside others as details of these, where there are any."""
+    found = [line for line in of_case if line.key.axis not in BESIDE]
+    for line in (line for line in of_case if line.key.axis in BESIDE):
+        places = [place for place, one in enumerate(found) if one.key.axis == BESIDE[line.key.axis]]
+        alike = [place for place in places if found[place].key.object == line.key.object] or [
+            place for place in places if _phase(found[place]) == _phase(line)
+        ]
+        if places:
+            found.insert((alike or places)[0] + 1, replace(line, leads=False))
+        else:
+            found.append(line)
+    return found
+
+
+def _phase(line: Line) -> str:
+    """What fio's object ends with: `migration` of `random read, migration`."""
+    return line.key.object.rpartition(", ")[2]
 
 
 def _order(key: Key) -> tuple[str, str, Better, str]:
@@ -114,14 +142,18 @@ def _cell(run: GroupedRun, key: Key, figures: Sequence[Figure]) -> Cell:
     if case is None:
         reason = run.stored.unjudged.get(key.case, "the run has no such case")
         return Cell(run.id, run.group, None, reason)
-    cells = [
-        Cell(run.id, run.group, figure.value, figure.reason, figure.at_least, figure.resolution or 0.0, case.verdict)
-        for figure in figures
-    ]
+    cells = [_told_by(run, figure, case.verdict) for figure in figures]
     if not cells:
         return Cell(run.id, run.group, None, NO_FIGURE, verdict=case.verdict)
     rule = REDUCED.get(key.axis, Reduced.MEDIAN)
     return _reduced(cells, rule, key.better, [""] * len(cells)) if len(cells) > 1 else cells[0]
+
+
+def _told_by(run: GroupedRun, figure: Figure, verdict: Verdict) -> Cell:
+    """The cell of one figure; what is no number that can be computed with is missing."""
+    value, resolution = finite(figure.value), finite(figure.resolution) or 0.0
+    reason = figure.reason if value is not None or figure.value is None else f"its value is {figure.value}, no number"
+    return Cell(run.id, run.group, value, reason, figure.at_least, resolution, verdict)
 
 
 def _reduced(cells: Sequence[Cell], rule: Reduced, better: Better, names: Sequence[str]) -> Cell:

@@ -14,9 +14,10 @@ from reports.compare.options import Options
 from reports.compare.order import Turns, turns
 from reports.compare.outcome import Measured, Outcome, Pair, Spread, decide, measure, spread
 from reports.compare.passes import CasePasses, passes
-from reports.compare.remarks import remarks
+from reports.compare.remarks import losses, remarks
 from reports.compare.runs import Gathered, GroupedRun
-from reports.compare.statistics import holm, reachable
+from reports.compare.statistics import reachable
+from reports.statistics import holm
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Comparison:
     left_out: Mapping[str, str]
     remarks: tuple[str, ...]
     """What limits the meaning of all of it, in sentences."""
+    losses: Mapping[str, str]
+    """Of groups that did not keep what they had acknowledged, what is to be known beside every win."""
 
     @property
     def leading(self) -> tuple[Row, ...]:
@@ -60,7 +63,9 @@ def compare(gathered: Gathered, options: Options) -> Comparison:
         hint = "Compare runs of one kind, or let a difference pass with --allow NAME; it is then printed on the report."
         raise CannotRunError(*(str(difference) for difference in refused), hint)
     in_order = {pair: _turns(gathered.runs, pair) for pair in pairs}
-    table = lines(gathered.runs)
+    table = [line for line in lines(gathered.runs) if options.asks_for(line.key.case, line.key.axis)]
+    if not table and (options.cases or options.axes):
+        raise CannotRunError("No line is of such a case and axis; name patterns such as --case '*drain*'.")
     started = {run.id: run.started for run in gathered.runs}
     measured = [
         [measure(line, pair, started, options.margin, _seed(options, line.key, pair)) for pair in pairs]
@@ -72,11 +77,12 @@ def compare(gathered: Gathered, options: Options) -> Comparison:
         runs=tuple(run for run in gathered.runs if run.group in groups),
         groups=groups,
         turns=in_order,
-        rows=_rows(table, measured, groups, in_order, options),
-        passes=passes(gathered.runs, pairs),
+        rows=_rows(table, measured, groups, in_order, gathered, options),
+        passes=passes(gathered.runs, pairs, [pair for pair in pairs if not in_order[pair].confounded]),
         allowed=tuple(let_pass),
         left_out=gathered.left_out,
         remarks=tuple(remarks(gathered, table, measured, options)),
+        losses=losses(gathered.runs),
     )
 
 
@@ -105,28 +111,53 @@ def _seed(options: Options, key: Key, pair: tuple[str, str]) -> list[int]:
 
 def _rows(
     table: Sequence[Line], measured: Sequence[Sequence[Measured]], groups: Sequence[str],
-    in_order: Mapping[tuple[str, str], Turns], options: Options,
+    in_order: Mapping[tuple[str, str], Turns], gathered: Gathered, options: Options,
 ) -> tuple[Row, ...]:
-    """Lines that lead are corrected among themselves, details among all: a detail needs stronger evidence."""
-    corrected: dict[int, tuple[float, float]] = {}
-    cells = [(line, one) for line, of_line in zip(table, measured, strict=True) for one in of_line]
-    for leads in (False, True):
-        family = [one for line, one in cells if one.effect is not None and (line.leads or not leads)]
-        values = zip(
-            family, holm([one.probability for one in family]), reachable([one.floor for one in family]), strict=True
-        )
-        of_leaders = {id(one) for line, one in cells if line.leads}
-        corrected |= {id(one): (p, best) for one, p, best in values if (id(one) in of_leaders) is leads}
+    corrected = _corrected(table, measured)
     rows = []
-    for line, of_line in zip(table, measured, strict=True):
+    for number, (line, of_line) in enumerate(zip(table, measured, strict=True)):
         pairs = []
-        for one in of_line:
-            p, best = corrected.get(id(one), (1.0, 1.0))
-            order = in_order[one.reference, one.candidate]
+        for place, one in enumerate(of_line):
+            p, best = corrected.get((number, place), (1.0, one.floor))
+            order = _own_turns(gathered.runs, line, one, in_order)
             pairs.append(decide(one, p, best, options.alpha, order, line.key.better))
         spreads = {group: spread([cell for cell in line.cells if cell.group == group]) for group in groups}
         rows.append(Row(line, spreads, tuple(pairs)))
     return tuple(rows)
+
+
+def _corrected(
+    table: Sequence[Line], measured: Sequence[Sequence[Measured]]
+) -> dict[tuple[int, int], tuple[float, float]]:
+    """By line and pair, the corrected probability and the best that correction can leave.
+
+    Lines that lead are corrected among themselves, details among all: a detail needs stronger evidence. What no order
+    of the runs could decide is no test, and raises the bar for no other.
+    """
+    every = {
+        (number, place): one
+        for number, of_line in enumerate(measured) for place, one in enumerate(of_line) if one.decidable
+    }
+    leaders = {place: one for place, one in every.items() if table[place[0]].leads}
+    found: dict[tuple[int, int], tuple[float, float]] = {}
+    for family in (every, leaders):
+        values = zip(
+            holm([one.probability for one in family.values()]), reachable([one.floor for one in family.values()]),
+            strict=True,
+        )
+        found |= dict(zip(family, values, strict=True))
+    return found
+
+
+def _own_turns(
+    runs: Sequence[GroupedRun], line: Line, one: Measured, in_order: Mapping[tuple[str, str], Turns]
+) -> Turns:
+    """The order of the runs that have a value of a line, if that of all runs is in order: those that lack one count."""
+    pair = (one.reference, one.candidate)
+    known = {cell.run for cell in line.cells if cell.value is not None}
+    if in_order[pair].confounded or one.effect is None:
+        return in_order[pair]
+    return _turns([run for run in runs if run.id in known], pair)
 
 
 def winners(comparison: Comparison) -> list[tuple[Row, Pair]]:

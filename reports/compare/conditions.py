@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from reports.compare.runs import STORAGE_CLASS, GroupedRun
+from reports.description import INCIDENTAL, leaves, text, within
 
-OF_THE_CLASS: Final = ("target.storage_classes", "settings.portal.storage_class", "environment.storage_class")
+DESCRIBED: Final = "environment.storage_class"
+"""What the cluster says of the class of a run: its provisioner, policies and parameters."""
+OF_THE_CLASS: Final = ("target.storage_classes", "settings.portal.storage_class", DESCRIBED)
 """What belongs to the storage class itself."""
-INCIDENTAL: Final = (
-    "target.client_exec", "target.client_address", "target.address_pool", "target.prometheus", "target.vantages",
-    "target.power.url", "target.storage_servers", "settings.description", "settings.seed",
-    "environment.host.memory_mib",
-)
-"""Where things are and how they are called: no condition of what is measured."""
 SEED: Final = "seed"
 JUDGED: Final = "judged_by"
 NOT_RECORDED: Final = "not recorded"
@@ -41,27 +37,39 @@ class Difference:
 def differences(runs: Sequence[GroupedRun], by: str) -> list[Difference]:
     """Every condition that differs between the runs, but for what they are grouped by.
 
-    Seeds may differ if each group has the same ones: then each was given the same work.
+    Seeds may differ if each group has the same ones: then each was given the same work. What belongs to a storage class
+    may differ between groups, and not within one: a class made anew under its old name is another class.
     """
     expected = OF_THE_CLASS if by == STORAGE_CLASS else (by,)
     told = {run.id: dict(_conditions(run)) for run in runs}
     found = []
     for key in sorted({key for conditions in told.values() for key in conditions}):
-        if _within(key, expected) or (key == SEED and _balanced(runs)):
+        if key == SEED and _balanced(runs):
             continue
-        values: dict[str, list[str]] = defaultdict(list)
-        for run in runs:
-            if _applies(key, run):
-                values[told[run.id].get(key, NOT_RECORDED)].append(run.id)
-        if len(values) > 1:
-            named = tuple((value, tuple(ids)) for value, ids in sorted(values.items()))
-            found.append(Difference(key.replace("\0", ""), named))
+        apart = by == STORAGE_CLASS and within(key, (DESCRIBED,))
+        if within(key, expected) and not apart:
+            continue
+        for group in sorted({run.group for run in runs}) if apart else [""]:
+            of_group = [run for run in runs if not apart or run.group == group]
+            if difference := _difference(key, of_group, told):
+                found.append(difference)
     return found
+
+
+def _difference(key: str, runs: Sequence[GroupedRun], told: Mapping[str, Mapping[str, str]]) -> Difference | None:
+    values: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        if _applies(key, run):
+            values[told[run.id].get(key, NOT_RECORDED)].append(run.id)
+    if len(values) <= 1:
+        return None
+    named = tuple((value, tuple(ids)) for value, ids in sorted(values.items()))
+    return Difference(key.replace("\0", ""), named)
 
 
 def allowed(found: Sequence[Difference], allow: Sequence[str]) -> tuple[list[Difference], list[Difference]]:
     """The differences that were allowed, by their key or a beginning of it, and those that were not."""
-    yes = [difference for difference in found if _within(difference.key, allow)]
+    yes = [difference for difference in found if within(difference.key, allow)]
     return yes, [difference for difference in found if difference not in yes]
 
 
@@ -83,36 +91,20 @@ def _conditions(run: GroupedRun) -> Iterator[tuple[str, str]]:
     info = run.stored.info
     yield SEED, str(info.seed)
     for name in ("target", "settings", "versions", "environment"):
-        for key, value in _flat(name, getattr(info, name)):
-            if not _within(key, INCIDENTAL):
+        for key, value in leaves(name, getattr(info, name)):
+            if not within(key, INCIDENTAL):
                 yield key, value
-    yield "target.vantages", _text(sorted(str(one.get("name")) for one in info.target.get("vantages") or ()))
-    judged = sorted({version for case in run.stored.cases for version in case.judged_by.values()})
+    yield "target.vantages", text(sorted(str(one.get("name")) for one in info.target.get("vantages") or ()))
+    judged = sorted({f"{what} {version}" for case in run.stored.cases for what, version in case.judged_by.items()})
     if judged:
         yield JUDGED, ", ".join(judged)
     for case in run.stored.cases:
         # The name of a case may hold dots: it is kept apart by a character that none can have.
         yield f"cases.\0{case.case}\0.title", case.title
-        own = dict(_flat("", info.settings.get("limits") or {}))
-        for key, value in _flat("", case.limits):
+        own = dict(leaves("", info.settings.get("limits") or {}))
+        for key, value in leaves("", case.limits):
             if own.get(key) != value:  # it was judged by other limits than the run's, which are told already
-                yield f"cases.\0{case.case}\0.limits{key}", value
-
-
-def _flat(prefix: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}.{key}", value)
-        else:
-            yield f"{prefix}.{key}", _text(value)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
-
-
-def _within(key: str, names: Sequence[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in names)
+                yield f"cases.\0{case.case}\0.limits.{key}", value
 
 
 def _balanced(runs: Sequence[GroupedRun]) -> bool:

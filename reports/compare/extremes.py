@@ -13,6 +13,9 @@ from reports.verdict import Better
 
 FAR: Final = 3.0
 """Tukey's far-out values lie so many interquartile ranges beyond the quartile."""
+SKEWED: Final = 3.0
+"""The quartile on the bad side counts as lying at most so many times as far from the median as the one on the good
+side: where more than a quarter of the runs are bad, it is one of them and would hide them all."""
 ENOUGH: Final = 4
 """With fewer runs none can stand out."""
 
@@ -33,7 +36,9 @@ def extremes(cells: Sequence[Cell], better: Better, margin: float) -> list[Extre
         return []
     sign = 1.0 if better is Better.LESS else -1.0
     badness = np.array([sign * value for _, value in known])
-    low, high = np.percentile(badness, [25, 75])
+    low, middle, high = np.percentile(badness, [25, 50, 75])
+    if good := max(middle - low, margin):
+        high = min(high, middle + SKEWED * good)
     limit = max(high + FAR * (high - low), high + margin)
     far = [cell_and_value for cell_and_value, bad in zip(known, badness, strict=True) if bad > limit]
     found = [Extreme(cell.group, cell.run, value) for cell, value in far]

@@ -12,7 +12,8 @@ import numpy as np
 from reports.compare.cells import Cell, Line
 from reports.compare.extremes import Extreme, extremes
 from reports.compare.order import Turns, drift
-from reports.compare.statistics import Values, cliffs_delta, hodges_lehmann, rank_test, shift_interval, smallest
+from reports.compare.statistics import cliffs_delta, hodges_lehmann, shift_interval, smallest
+from reports.statistics import Values, rank_test
 from reports.verdict import Better
 
 FEWEST: Final = 4
@@ -84,6 +85,10 @@ class Measured:
     drifted: float | None = None
     """By how much the values changed within the groups over the time of the runs, if by more than the groups differ."""
     extremes: tuple[Extreme, ...] = ()
+    alike: bool = False
+    """Whether the groups' quartiles, too, differ by no more than the margin."""
+    decidable: bool = False
+    """Whether these runs could have a winner on this line at all, whichever group each of them was of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,8 @@ def measure(
         min(len(reference), len(candidate)),
         _drifted(cells, started, effect),
         tuple(one for of_group in cells for one in extremes(of_group, line.key.better, effect.margin)),
+        _alike(reference, candidate, effect.margin),
+        enough and _telling(every),
     )
 
 
@@ -159,20 +166,38 @@ def decide(measured: Measured, corrected: float, reachable: float, alpha: float,
 def _is_tie(measured: Measured, effect: Effect) -> bool:
     enough = measured.fewest >= TIE_RUNS
     complete = not (measured.missing or measured.open_ended or measured.extremes)
-    return enough and complete and -effect.margin <= effect.low and effect.high <= effect.margin
+    return enough and complete and measured.alike and -effect.margin <= effect.low and effect.high <= effect.margin
 
 
 def _open(measured: Measured, effect: Effect, excludes_zero: bool) -> str:
     if -effect.margin <= effect.low and effect.high <= effect.margin:
-        return "the medians agree, but not all values are known" if not measured.extremes else (
-            "the medians agree, but single runs stand out"
-        )
+        return f"the medians agree, but {_no_tie(measured)}"
     if not excludes_zero:
         return "the interval of the difference includes zero"
     if measured.missing or measured.open_ended:
         count = measured.missing + measured.open_ended
         return f"with {count} values missing or open-ended, counted against the winner, chance explains it"
     return "among so many lines, chance alone brings about a difference like this"
+
+
+def _telling(cells: Sequence[Cell]) -> bool:
+    """Whether any two known values differ, and any is more than a bound: otherwise nothing can be told from chance."""
+    known = {cell.value for cell in cells if cell.value is not None}
+    return len(known) > 1 and any(cell.value is not None and not cell.at_least for cell in cells)
+
+
+def _no_tie(measured: Measured) -> str:
+    if measured.extremes:
+        return "single runs stand out"
+    if measured.missing or measured.open_ended:
+        return "not all values are known"
+    return "there are too few runs for a tie" if measured.fewest < TIE_RUNS else "the quartiles do not"
+
+
+def _alike(reference: Values, candidate: Values, margin: float) -> bool:
+    """A median may be the same where a quarter of the runs is much worse."""
+    apart = np.abs(np.percentile(reference, [25, 75]) - np.percentile(candidate, [25, 75]))
+    return bool((apart <= margin).all())
 
 
 def _without(measured: Measured) -> str:

@@ -134,7 +134,8 @@ def _command(comparison: Comparison, paths: Sequence[Path]) -> str:
     named = [("--by", options.by), ("--reference", options.reference), ("--seed", str(options.seed)),
              ("--margin", f"{options.margin:g}"), ("--alpha", f"{options.alpha:g}")]
     words_ = [word for name, value in named if value for word in (name, value)]
-    words_ += [word for name in options.allow for word in ("--allow", name)]
+    several = (("--allow", options.allow), ("--case", options.cases), ("--axis", options.axes))
+    words_ += [word for option, names in several for name in names for word in (option, name)]
     return shlex.join(["drainproof", "compare", *(path.name or str(path) for path in paths), *words_])
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.compare.runs import GroupedRun
-from reports.compare.statistics import fisher, holm, share_interval
+from reports.compare.statistics import fisher
+from reports.statistics import holm, share_interval
 from reports.verdict import Verdict
 
 
@@ -37,16 +38,21 @@ class CasePasses:
     case: str
     groups: tuple[Passes, ...]
     chances: tuple[tuple[str, str, float], ...]
-    """Reference, candidate, and Fisher's exact probability after Holm's correction over all cases and pairs."""
+    """Reference, candidate, and Fisher's exact probability after Holm's correction over all cases and pairs.
+
+    Not of groups that did not take turns: a difference may be the time's.
+    """
 
 
-def passes(runs: Sequence[GroupedRun], pairs: Sequence[tuple[str, str]]) -> tuple[CasePasses, ...]:
-    """Count the verdicts of every case that any run has."""
+def passes(
+    runs: Sequence[GroupedRun], pairs: Sequence[tuple[str, str]], in_turns: Sequence[tuple[str, str]]
+) -> tuple[CasePasses, ...]:
+    """Count the verdicts of every case that any run has; a chance is told of those pairs whose runs took turns."""
     groups = list(dict.fromkeys(group for pair in pairs for group in pair))
     judged = {case.case for run in runs for case in run.stored.cases}
     cases = sorted(judged.union(*(run.stored.unjudged for run in runs)))
     counted = {case: {group: _count(runs, case, group) for group in groups} for case in cases}
-    tested = [(case, pair) for case in cases for pair in pairs if all(counted[case][group].judged for group in pair)]
+    tested = [(case, pair) for case in cases for pair in in_turns if all(counted[case][group].judged for group in pair)]
     chances = holm([_chance(counted[case][pair[0]], counted[case][pair[1]]) for case, pair in tested])
     by_case = dict(zip(tested, chances, strict=True))
     return tuple(

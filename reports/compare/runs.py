@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from drainproof.errors import CannotRunError, RecordError
 from drainproof.record import RunInfo
-from drainproof.record.manifest import digest_of
-from drainproof.record.run_manifest import RUN_MANIFEST, read_run_manifest
+from drainproof.record.run_manifest import NOT_SEALED, own_differences
 from reports.collection import StoredRun, find_runs, read_judged
+from reports.compare.campaigns import journals, missing, uncounted
+from reports.description import storage_class
 from reports.verdict import CaseVerdict
 
 STORAGE_CLASS: Final = "storage-class"
@@ -46,6 +47,8 @@ class Gathered:
     runs: tuple[GroupedRun, ...]
     left_out: Mapping[str, str]
     """Directories by name, each with the reason."""
+    uncounted: tuple[str, ...] = ()
+    """Attempts of campaigns that do not count, in sentences."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -56,9 +59,11 @@ def gather(paths: Iterable[Path], by: str) -> Gathered:
     """Read the runs in and below some directories, and group them by a fact of theirs.
 
     A run that cannot be read is left out by name. Raises CannotRunError when one was altered since it was sealed, when
-    one is there twice, or when one lacks the fact.
+    one is there twice, when one lacks the fact, or when a campaign has made one that is gone.
     """
-    found, left_out, refused = [], {}, []
+    paths = list(paths)
+    campaigns = journals(paths)
+    found, left_out, refused = [], {}, [gone for journal in campaigns for gone in missing(journal)]
     for directory in find_runs(paths):
         try:
             stored = read_judged(directory)
@@ -68,48 +73,26 @@ def gather(paths: Iterable[Path], by: str) -> Gathered:
             continue
         if not group:
             refused.append(f"{directory.name} has no {by}: it cannot be grouped by that.")
-        refused += [f"{directory.name} was altered: {trouble}" for trouble in alterations(directory)]
-        sealed = (directory / RUN_MANIFEST).exists()
+        # The samples are not read again: a comparison of 200 runs must not take as long as judging them.
+        troubles = own_differences(directory)
+        sealed = troubles != [NOT_SEALED]
+        refused += [f"{directory.name} is not as it was sealed: {trouble}" for trouble in troubles if sealed]
         found.append(GroupedRun(stored, group, _started(stored.info), sealed))
     refused += _twice(found)
     if refused:
         raise CannotRunError(*refused)
-    return Gathered(tuple(sorted(found, key=lambda run: (run.started, run.id))), left_out)
+    told = tuple(sentence for journal in campaigns for sentence in uncounted(journal))
+    return Gathered(tuple(sorted(found, key=lambda run: (run.started, run.id))), left_out, told)
 
 
 def group_of(info: RunInfo, by: str) -> str:
     """What a run is grouped by: its storage class, or any fact of run.json by its dotted name; empty if it has none."""
     if by == STORAGE_CLASS:
-        portal, classes = info.settings.get("portal") or {}, info.target.get("storage_classes") or {}
-        return str(portal.get("storage_class") or classes.get("shared") or "")
+        return storage_class(info)
     value: Any = asdict(info)
     for key in by.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return "" if value is None else str(value)
-
-
-def alterations(run: Path) -> list[str]:
-    """How the description and the verdicts of a sealed run differ from what was sealed; of others nothing is known.
-
-    The samples are not read again: a comparison of 200 runs must not take as long as judging them.
-    """
-    if not (run / RUN_MANIFEST).exists():
-        return []
-    try:
-        _, sealed = read_run_manifest(run)
-    except RecordError as error:
-        return [str(error).replace(f"{run}/", "")]
-    differing = [file for file, entry in sealed.items() if not _is_as_sealed(run / file, entry.sha256)]
-    verdicts = {str(path.relative_to(run)) for path in run.glob("*/verdict.json")}
-    added = sorted(verdicts - set(sealed))
-    return [f"{file} is not what was sealed" for file in differing] + [f"{file} was never sealed" for file in added]
-
-
-def _is_as_sealed(path: Path, sha256: str) -> bool:
-    try:
-        return digest_of(path) == sha256
-    except OSError:
-        return False
 
 
 def _started(info: RunInfo) -> float:

@@ -1,4 +1,4 @@
-"""The statistics of two groups of runs: shift, effect size, bootstrap interval, exact rank test, Holm's correction.
+"""The statistics of two groups of runs: shift, effect size, bootstrap interval, the best that few runs can tell.
 
 The unit is the run. Nothing here knows what a value is about; `candidate` is compared with `reference`.
 """
@@ -14,15 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-CONFIDENCE: Final = 0.95
+from reports.statistics import CONFIDENCE, Values
+
 RESAMPLES: Final = (1999, 9999)
 """At least and at most; between them as many as the work allows."""
 WORK: Final = 20_000_000
 """How many differences all resamples of one interval may have."""
-EXACT_RUNS: Final = 60
-"""Up to so many runs in both groups together the rank test is exact, ties included."""
-
-Values = npt.NDArray[np.float64]
 
 
 def hodges_lehmann(reference: Values, candidate: Values) -> float:
@@ -67,49 +64,11 @@ def _drawn(chance: np.random.Generator, size: int, resamples: int) -> npt.NDArra
     return np.bincount(drawn.ravel(), minlength=size * resamples).reshape(size, resamples)
 
 
-def rank_test(reference: Values, candidate: Values) -> float:
-    """The two-sided probability of so different ranks (Wilcoxon, Mann, Whitney) if the group had no influence.
-
-    Exact for up to 60 runs, twice the smaller tail over all ways to divide these very values, ties included; beyond,
-    normal with ties corrected.
-    """
-    size = len(reference) + len(candidate)
-    if size > EXACT_RUNS:
-        found = stats.mannwhitneyu(reference, candidate, alternative="two-sided", method="asymptotic")
-        return float(found.pvalue) if np.isfinite(found.pvalue) else 1.0
-    doubled = np.rint(2 * stats.rankdata(np.concatenate((reference, candidate)))).astype(np.int64)
-    ways = _sums(doubled, len(reference))
-    observed = int(doubled[: len(reference)].sum())
-    tails = (ways[: observed + 1].sum(), ways[observed:].sum())
-    return min(1.0, 2 * float(min(tails) / ways.sum()))
-
-
-def _sums(ranks: npt.NDArray[np.int64], chosen: int) -> Values:
-    """In how many ways so many of the ranks add up to each sum."""
-    ways = np.zeros((chosen + 1, int(ranks.sum()) + 1))
-    ways[0, 0] = 1
-    for rank in map(int, ranks):
-        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
-    found: Values = ways[chosen]
-    return found
-
-
 def smallest(reference: int, candidate: int) -> float:
     """The smallest probability that the rank test can give for groups of that size: the most extreme order."""
     if not reference or not candidate:
         return 1.0
     return min(1.0, 2 / comb(reference + candidate, reference))
-
-
-def holm(probabilities: Sequence[float]) -> list[float]:
-    """The probabilities corrected by Holm's method, so that all together err as rarely as one would alone."""
-    order = sorted(range(len(probabilities)), key=lambda row: probabilities[row])
-    corrected = [1.0] * len(probabilities)
-    highest = 0.0
-    for rank, row in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * probabilities[row]))
-        corrected[row] = highest
-    return corrected
 
 
 def reachable(floors: Sequence[float]) -> list[float]:
@@ -123,14 +82,6 @@ def runs_needed(rows: int, alpha: float) -> int:
     while smallest(needed, needed) * rows > alpha:
         needed += 1
     return needed
-
-
-def share_interval(hits: int, of: int) -> tuple[float, float]:
-    """The exact interval (Clopper and Pearson) of a share at 95 %."""
-    if not of:
-        return 0.0, 1.0
-    found = stats.binomtest(hits, of).proportion_ci(CONFIDENCE, "exact")
-    return float(found.low), float(found.high)
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:

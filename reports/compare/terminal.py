@@ -21,6 +21,7 @@ from reports.compare.words import (
     standing_out,
     tally,
     value,
+    winner,
     worst,
 )
 from reports.text import clean
@@ -40,6 +41,9 @@ def show(comparison: Comparison, stream: TextIO) -> None:
         console.print(_text(f"{candidate} against {reference}", "bold"))
         console.print(_table(comparison, reference, candidate))
         console.print(_text(tally(comparison, reference, candidate), "bold"))
+        for group in (reference, candidate):
+            if group in comparison.losses:
+                console.print(_text(comparison.losses[group], "bold red"))
         if turns.confounded:
             console.print(_text(f"No winner is named: {turns.confounded} ({turns.order}).", "yellow"))
         _remarks(console, comparison, reference, candidate)
@@ -66,10 +70,15 @@ def _table(comparison: Comparison, reference: str, candidate: str) -> Table:
         table.add_row(
             _text(key.case if key.case != last else ""), _text(key.axis), _text(of_what(key)),
             *(_spread(row.spreads[group], key) for group in (reference, candidate)), _effect(pair, key.unit),
-            _text(conclusion(pair), STYLES.get(pair.outcome, "")),
+            _text(_concluded(comparison, pair), STYLES.get(pair.outcome, "")),
         )
         last = key.case
     return table
+
+
+def _concluded(comparison: Comparison, pair: Pair) -> str:
+    """The conclusion; of a group that lost data with a reservation, which is told below."""
+    return f"{conclusion(pair)}\n(but see: data lost)" if winner(pair) in comparison.losses else conclusion(pair)
 
 
 def _spread(spread: Spread, key: Key) -> Text:

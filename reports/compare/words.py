@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import floor, log10
 from typing import Final
 
-from reports.compare.cells import REDUCED, Key, Reduced
+from reports.compare.cells import BESIDE, REDUCED, Key, Reduced
 from reports.compare.comparison import Comparison, Row
 from reports.compare.outcome import Effect, Outcome, Pair, Spread
 from reports.verdict import Better
@@ -26,6 +26,11 @@ def what(key: Key) -> str:
 def of_what(key: Key) -> str:
     """The object of a line, or how its objects became one."""
     return key.object or OF_A_RUN.get(REDUCED.get(key.axis, Reduced.APART), "all")
+
+
+def detail(key: Key) -> str:
+    """What a detail is of: its axis too, where it is not that of the line that it stands beside."""
+    return what(key) if key.axis in BESIDE else of_what(key)
 
 
 def value(number: float | None, unit: str, sign: str = "") -> str:
@@ -55,7 +60,7 @@ def signed(number: float) -> str:
 
 def difference(effect: Effect, unit: str) -> str:
     """The shift, relative where it can be."""
-    shift = value(effect.shift, unit, "+")
+    shift = _change(effect.shift, unit)
     return shift if effect.relative is None else f"{shift} ({percent(effect.relative[0])})"
 
 
@@ -63,7 +68,13 @@ def interval(effect: Effect, unit: str) -> str:
     """The interval of the shift, relative where it can be."""
     if effect.relative is not None:
         return f"{percent(effect.relative[1])} to {percent(effect.relative[2])}"
-    return f"{value(effect.low, unit, '+')} to {value(effect.high, unit, '+')}"
+    return f"{_change(effect.low, unit)} to {_change(effect.high, unit)}"
+
+
+def _change(number: float, unit: str) -> str:
+    """A difference in its unit; of shares in points, so that it is not taken for a relative one."""
+    shown = value(number, unit, "+")
+    return f"{shown.removesuffix(' %')} points" if unit == "share" else shown
 
 
 def chance(probability: float) -> str:
@@ -119,7 +130,7 @@ def drifted(row: Row, pair: Pair) -> str:
     if change is None:
         return ""
     return (
-        f"Within the groups the values changed by {value(change, row.line.key.unit, '+')} over the time of the runs, "
+        f"Within the groups the values changed by {_change(change, row.line.key.unit)} over the time of the runs, "
         "by more than the groups differ."
     )
 

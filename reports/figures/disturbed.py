@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from reports.evidence import STORAGE, Evidence
 from reports.spans import Span
 from reports.streams import timed_streams
 from reports.verdict import MissingEvidenceError
+
+WATCHED: Final = 0.1
+"""What is seen through a watch is seen about so many seconds later than it happened."""
 
 
 def disturbed(evidence: Evidence) -> Span:

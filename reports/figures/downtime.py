@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,8 @@ class _Silences:
     """What one stream was silent for, in seconds."""
 
     longest: float
-    total: float
+    total: float | None
+    """None: without two answers before the first disturbance, nobody can say what is normal."""
     doubt: str
     """Why it may have been silent for longer, or empty."""
 
@@ -45,9 +47,10 @@ def figures(evidence: Evidence) -> Iterator[Figure]:
             continue
         silences = _silences(evidence, samples, span)
         for axis, value in ((LONGEST, silences.longest), (TOTAL, silences.total)):
+            reason = silences.doubt if value is not None else "no two answers in the baseline: its normal is not known"
             yield Figure(
-                axis=axis, object=stream, value=value, unit=UNIT, reason=silences.doubt,
-                resolution=period(evidence, stream), at_least=bool(silences.doubt),
+                axis=axis, object=stream, value=value, unit=UNIT, reason=reason,
+                resolution=period(evidence, stream), at_least=value is not None and bool(silences.doubt),
             )
 
 
@@ -55,22 +58,26 @@ def _silences(evidence: Evidence, samples: Samples, span: Span) -> _Silences:
     """The stream's gaps that are longer than any of its baseline; without one, the longest that there is."""
     edges = gap_edges(samples, (span.begin, span.end))
     lengths = np.diff(edges)
-    normal = _normal(samples, evidence.window.baseline)
-    rows = np.flatnonzero(lengths > normal * 1e9)
     own = stalls(evidence, samples.stream)
+    normal = _normal(samples, evidence.window.baseline, own)
+    rows = np.flatnonzero(lengths > (normal or 0.0) * 1e9)
     found = [Span(int(edges[row]), int(edges[row + 1])) for row in (rows if len(rows) else [int(np.argmax(lengths))])]
     seconds = [gap.seconds - covered_seconds(gap, own) for gap in found]
     return _Silences(
         longest=max(0.0, *seconds),
-        total=sum(max(0.0, one - normal) for one in seconds),
+        total=None if normal is None else sum(max(0.0, one - normal) for one in seconds),
         doubt=cut_short(evidence) or _looked_away(evidence, own, span),
     )
 
 
-def _normal(samples: Samples, baseline: Span) -> float:
-    """The longest gap between two answers of the undisturbed stream, in seconds; its borders are no answers."""
+def _normal(samples: Samples, baseline: Span, own: list[Span]) -> float | None:
+    """The longest gap between two answers of the undisturbed stream, in seconds, without what its observer missed.
+
+    The borders of the baseline are no answers.
+    """
     inner = gap_edges(samples, (baseline.begin, baseline.end))[1:-1]
-    return float(np.diff(inner).max()) / 1e9 if len(inner) > 1 else 0.0
+    gaps = [Span(int(begin), int(end)) for begin, end in pairwise(inner)]
+    return max((max(0.0, gap.seconds - covered_seconds(gap, own)) for gap in gaps), default=None)
 
 
 def _looked_away(evidence: Evidence, own: list[Span], span: Span) -> str:

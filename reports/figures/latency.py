@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from drainproof.record import Outcome, Samples
 from reports.evidence import Evidence
-from reports.figures.disturbed import asked_streams, disturbed
+from reports.figures.disturbed import asked_streams, cut_short, disturbed
 from reports.streams import SQL, kind_of, started_in
 from reports.verdict import Figure
 
 CLIENTS, COMMIT, FAILED = "p99 latency", "commit latency p99", "failed operations"
+DISTURBED = "disturbed"
 ENOUGH = 100
 """With fewer operations a 99th percentile is no more than their maximum."""
 
@@ -28,18 +29,20 @@ def figures(evidence: Evidence) -> Iterator[Figure]:
     Seconds, and a share. The ledger's writes are transactions that every member certifies: their latency is that of a
     commit.
     """
-    spans = {"baseline": evidence.window.baseline, "disturbed": disturbed(evidence)}
+    spans = {"baseline": evidence.window.baseline, DISTURBED: disturbed(evidence)}
     for kind in dict.fromkeys(map(kind_of, asked_streams(evidence))):
         streams = [stream for stream in asked_streams(evidence) if kind_of(stream) == kind]
         missing = [stream for stream in streams if stream not in evidence.samples]
         axis = COMMIT if kind == SQL else CLIENTS
         for phase, span in spans.items():
             sent = [started_in(evidence.samples[stream], span) for stream in streams if stream not in missing]
-            yield _p99(f"{axis}, {phase}", kind, sent, missing, evidence.load.timeout_seconds)
-        yield _failed(kind, sent, missing)
+            doubt = cut_short(evidence) if phase == DISTURBED else ""
+            yield _p99(f"{axis}, {phase}", kind, sent, missing, (evidence.load.timeout_seconds, doubt))
+        yield _failed(kind, sent, missing, doubt)
 
 
-def _p99(axis: str, kind: str, sent: list[Samples], missing: list[str], timeout: float) -> Figure:
+def _p99(axis: str, kind: str, sent: list[Samples], missing: list[str], how: tuple[float, str]) -> Figure:
+    timeout, doubt = how
     count = sum(map(len, sent))
     reason = _lacking(missing)
     if not reason and count < ENOUGH:
@@ -47,7 +50,8 @@ def _p99(axis: str, kind: str, sent: list[Samples], missing: list[str], timeout:
     if reason:
         return Figure(axis=axis, object=kind, value=None, unit="s", reason=reason)
     took = np.concatenate([_seconds(one, timeout) for one in sent])
-    return Figure(axis=axis, object=kind, value=float(np.percentile(took, 99)), unit="s")
+    value = float(np.percentile(took, 99))
+    return Figure(axis=axis, object=kind, value=value, unit="s", reason=doubt, at_least=bool(doubt))
 
 
 def _seconds(sent: Samples, timeout: float) -> npt.NDArray[np.float64]:
@@ -56,13 +60,16 @@ def _seconds(sent: Samples, timeout: float) -> npt.NDArray[np.float64]:
     return found
 
 
-def _failed(kind: str, sent: list[Samples], missing: list[str]) -> Figure:
+def _failed(kind: str, sent: list[Samples], missing: list[str], doubt: str) -> Figure:
     count = sum(map(len, sent))
     reason = _lacking(missing) or ("" if count else "the record has no operation")
     if reason:
         return Figure(axis=FAILED, object=kind, value=None, unit="share", reason=reason)
     failed = sum(int((one.outcome != Outcome.OK).sum()) for one in sent)
-    return Figure(axis=FAILED, object=kind, value=failed / count, unit="share", resolution=1 / count)
+    return Figure(
+        axis=FAILED, object=kind, value=failed / count, unit="share", reason=doubt, resolution=1 / count,
+        at_least=bool(doubt),
+    )
 
 
 def _lacking(missing: list[str]) -> str:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 from reports.absences import absence
 from reports.evidence import Evidence
-from reports.figures.disturbed import cut_short
+from reports.figures.disturbed import WATCHED, cut_short
 from reports.returns import Lost
 from reports.streams import period
 from reports.verdict import Figure
 
 SERVED, RESTARTED = "recovery", "restart"
-WATCHED = 0.1
-"""What is seen through a watch is seen about so much later than it happened."""
 
 
 def figures(evidence: Evidence) -> Iterator[Figure]:

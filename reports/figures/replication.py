@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from reports.evidence import STORAGE, Evidence, Vm
-from reports.figures.disturbed import disturbed
+from reports.figures.disturbed import cut_short, disturbed
 from reports.series import Series, by_host, series
 from reports.spans import Span
 from reports.verdict import Figure, MissingEvidenceError
@@ -24,9 +25,12 @@ def figures(evidence: Evidence) -> Iterator[Figure]:
         scraped, trouble = by_host(series(evidence, QUERY)), ""
     except MissingEvidenceError as error:
         scraped, trouble = {}, str(error)
+    doubt = cut_short(evidence)
     for phase, span in (("baseline", evidence.window.baseline), ("disturbed", disturbed(evidence))):
         for vm in evidence.vms:
-            yield _figure(f"{AXIS}, {phase}", vm, scraped.get(vm.address), span, trouble)
+            figure = _figure(f"{AXIS}, {phase}", vm, scraped.get(vm.address), span, trouble)
+            open_ended = bool(doubt) and phase != "baseline" and figure.value is not None
+            yield replace(figure, at_least=True, reason=doubt) if open_ended else figure
 
 
 def _figure(axis: str, vm: Vm, scraped: Series | None, span: Span, trouble: str) -> Figure:

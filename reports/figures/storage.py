@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drainproof.record import Event
-from reports.checks.storage_continuity import longest_pause
-from reports.checks.storage_operations import KINDS, seconds_of
+from reports.checks.storage_continuity import pauses
+from reports.checks.storage_operations import KINDS, resolution_of, seconds_of
 from reports.disks import SOURCE as LEDGER
 from reports.disks import sessions
 from reports.evidence import STORAGE, Evidence
-from reports.migrations import migrations
-from reports.spans import Span, covered_seconds, union
-from reports.verdict import Better, Figure
+from reports.figures.disturbed import cut_short, disturbed
+from reports.fio import BASELINE, DECIMALS, SOURCE, overlap
+from reports.verdict import Better, Figure, MissingEvidenceError
 
-SOURCE, BASELINE, MIGRATION, DRAIN = "fio", "baseline", "migration", "drain"
 AXES = (
     ("IOPS", "iops", "1/s", Better.MORE), ("bandwidth", "bytes_per_s", "bytes/s", Better.MORE),
     ("p99 latency", "p99_s", "s", Better.LESS),
@@ -23,7 +22,9 @@ AXES = (
 """Of fio's figures: the axis, the name in the record, the unit, and which direction is better."""
 KEPT = " against baseline"
 """Ends the axes that tell a disturbance's figure as a multiple of the baseline's."""
-DECIMALS = 2
+PAUSE, COVERED = "longest I/O pause", "time covered"
+ENOUGH = 0.5
+"""fio's figures are of all the time that it ran: if less than half of it was disturbed, they tell of something else."""
 
 
 def figures(evidence: Evidence) -> Iterator[Figure]:
@@ -31,25 +32,57 @@ def figures(evidence: Evidence) -> Iterator[Figure]:
     if evidence.kind != STORAGE:
         return
     told = evidence.of_kind(SOURCE, "result")
-    results = {(str(one.data.get("job")), str(one.data.get("during"))): one for one in told}
-    for (job, during), result in results.items():
+    results = {(one.object, str(one.data.get("job")), str(one.data.get("during"))): one for one in told}
+    several = len({vm for vm, *_ in results}) > 1
+    for (vm, job, during), result in results.items():
+        name = f"{vm}, {job}" if several else job
+        if during != BASELINE:
+            yield _covered(evidence, result, f"{name}, {during}", during)
         for way in ("read", "write"):
-            yield from _fio(evidence, result, results.get((job, BASELINE)), f"{job} {way}, {during}", way)
-    if evidence.of_kind(LEDGER, "begin"):
-        period = max(one.period_s for one in sessions(evidence))
-        for vm in evidence.vms:
-            value = longest_pause(evidence)
-            yield Figure(axis="longest I/O pause", object=vm.name, value=value, unit="s", resolution=period)
+            yield from _fio(evidence, result, results.get((vm, job, BASELINE)), f"{name} {way}, {during}", way)
+    for vm in dict.fromkeys(one.object for one in evidence.of_kind(LEDGER, "begin")):
+        yield _pause(evidence, vm)
     for fault in evidence.faults:
         if fault.kind in KINDS:
             seconds = seconds_of(evidence, fault)
             reason = "" if seconds is not None else "it did not come to its end"
             name = f"{fault.kind.replace('-', ' ')} time"
-            yield Figure(axis=name, object=_of(fault.targets), value=seconds, unit="s", reason=reason)
+            yield Figure(
+                axis=name, object=_of(fault.targets), value=seconds, unit="s", reason=reason,
+                resolution=resolution_of(fault),
+            )
 
 
 def _of(targets: tuple[str, ...]) -> str:
     return targets[0] if len(targets) == 1 else f"{len(targets)} machines"
+
+
+def _pause(evidence: Evidence, vm: str) -> Figure:
+    """The longest time from the first disturbance on in which the client heard of no write of this machine's disk.
+
+    At least that, if the window was cut short, or a ledger may lack what came last: a disk that hangs for ever leaves a
+    record that ends before the pause does.
+    """
+    try:
+        span, known = disturbed(evidence), [one for one in sessions(evidence) if one.vm == vm]
+    except MissingEvidenceError as error:
+        return Figure(axis=PAUSE, object=vm, value=None, unit="s", reason=str(error))
+    found = [pause.span.within(span).seconds for one in known for pause in pauses(one) if pause.span.overlaps(span)]
+    doubt = cut_short(evidence) or next((one.trouble for one in known if one.trouble), "")
+    return Figure(
+        axis=PAUSE, object=vm, value=max(found, default=None), unit="s", at_least=bool(doubt),
+        reason=doubt or ("" if found else "nothing was written from the first disturbance on"),
+        resolution=max(one.period_s for one in known),
+    )
+
+
+def _covered(evidence: Evidence, result: Event, name: str, during: str) -> Figure:
+    """Which share of the time that fio measured the disturbance took; nothing of it if fio measured nothing."""
+    error = result.data.get("error")
+    return Figure(
+        axis=COVERED, object=name, value=None if error else overlap(evidence, result, during), unit="share",
+        better=Better.MORE, reason=f"fio could not measure: {error}" if error else "", resolution=10**-DECIMALS,
+    )
 
 
 def _fio(evidence: Evidence, result: Event, baseline: Event | None, name: str, way: str) -> Iterator[Figure]:
@@ -60,7 +93,8 @@ def _fio(evidence: Evidence, result: Event, baseline: Event | None, name: str, w
     if during != BASELINE and not trouble:
         share = overlap(evidence, result, during)
         note = f"the {during} took {share:.0%} of the time that was measured"
-        trouble = "" if share else f"no {during} took place while it was measured"
+        if share < ENOUGH:
+            trouble = note if share else f"no {during} took place while it was measured"
     for axis, key, unit, better in AXES:
         value = None if trouble else float(told[key])
         yield Figure(axis=axis, object=name, value=value, unit=unit, better=better, reason=trouble or note)
@@ -86,22 +120,3 @@ def _told(result: Event, way: str) -> tuple[Mapping[str, Any], str]:
     if not isinstance(told, Mapping) or not all(isinstance(told.get(key), int | float) for _, key, *_ in AXES):
         return {}, "nothing was done in this direction"
     return told, ""
-
-
-def overlap(evidence: Evidence, result: Event, during: str) -> float:
-    """Which share of the time that fio measured the disturbance took; 0 when nothing proves that they met."""
-    runtime, ended = result.data.get("runtime_s"), result.data.get("ended_ns")
-    if not isinstance(runtime, int | float) or not isinstance(ended, int) or runtime <= 0:
-        return 0.0
-    measured = Span(ended - int(runtime * 1e9), ended)
-    if during == DRAIN:
-        spans = [drain.span for drain in evidence.drains]
-    elif during == MIGRATION:
-        spans = [one.span for one in migrations(evidence) if one.phase == "Succeeded"]
-    else:
-        spans = [
-            Span(fault.begun_ns, fault.healed_ns)
-            for fault in evidence.faults
-            if fault.kind == during and fault.happened and fault.healed_ns
-        ]
-    return round(covered_seconds(measured, union(spans)) / measured.seconds, DECIMALS)

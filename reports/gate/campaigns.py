@@ -13,24 +13,38 @@ from reports.gate.answer import Reason, lacking
 
 
 def journals(paths: Iterable[Path]) -> tuple[list[CampaignJournal], list[Reason]]:
-    """The journals of those paths that are campaigns; a damaged one is a reason."""
+    """The journals of those paths that are campaigns, or runs of one; a damaged journal is a reason."""
     found, reasons = [], []
-    for path in paths:
+    directories = (path if (path / CAMPAIGN).exists() else path.resolve().parent for path in paths)
+    for path in dict.fromkeys(directories):
         if (path / CAMPAIGN).exists():
             try:
                 found.append(CampaignJournal.read(path))
             except RecordError as error:
-                remedy = "Name its runs one by one, and find out what happened to it."
+                remedy = "Name its runs one by one from elsewhere, and find out what happened to it."
                 reasons.append(lacking(f"campaign {path}", "a journal of its runs", str(error), remedy))
     return found, reasons
 
 
-def missing(journal: CampaignJournal) -> Iterator[Reason]:
-    """Runs that the campaign has made and that are gone: who takes away what failed leaves only what passed."""
+def missing(journal: CampaignJournal, given: Iterable[Path]) -> Iterator[Reason]:
+    """Runs that the campaign has made and that are gone or not given: who leaves out what failed keeps what passed."""
+    known = {path.resolve() for path in given}
     for attempt in journal.done().values():
-        if not (journal.directory / attempt.run / RUN_FILE).exists():
+        directory = journal.directory / attempt.run
+        if not (directory / RUN_FILE).exists():
             remedy = "Put the run back; what was made counts, whatever its verdict."
             yield lacking(f"campaign {journal.directory}", f"the run {attempt.run}", "it is gone", remedy)
+        elif directory.resolve() not in known:
+            remedy = f"Name the campaign as a whole: {journal.directory}."
+            yield lacking(f"campaign {journal.directory}", f"the run {attempt.run}", "it was not named", remedy)
+
+
+def strangers(journal: CampaignJournal, given: Iterable[Path]) -> Iterator[str]:
+    """Runs in the campaign's directory that it did not make, in sentences: nothing tells what was left out of them."""
+    made = {attempt.run for attempt in journal.attempts}
+    for run in given:
+        if run.resolve().parent == journal.directory.resolve() and run.name not in made:
+            yield f"The run {run.name} lies in the campaign {journal.directory}, whose journal does not name it."
 
 
 def left_out(journal: CampaignJournal) -> Iterator[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reports.collection import find_runs
-from reports.gate import campaigns, conditions, sameness
+from reports.gate import campaigns, conditions, profiles, sameness
 from reports.gate.answer import Answer, Reason, lacking
 from reports.gate.examined import ExaminedRun, examine
-from reports.gate.policy import Policy, load_policy
+from reports.gate.policy import Policy, PolicyFile, load_policy
 from reports.gate.repetitions import Findings, concerned, judge_requirement
 from reports.verdict import Verdict
 
@@ -25,8 +24,8 @@ def decide(paths: Sequence[Path], policy_file: Path, now: datetime, tell: Tell =
     Raises CannotRunError when the policy cannot be used, or signatures cannot be verified on this machine, RecordError
     when a path leads to no run.
     """
-    load_policy(policy_file)
-    examined, directories = [], find_runs(paths)
+    policy = load_policy(policy_file)
+    examined, directories = [], find_runs(paths, remains=True)
     for number, directory in enumerate(directories, 1):
         tell(f"run {number} of {len(directories)}: {directory.name}")
         examined.append(examine(directory))
@@ -34,27 +33,35 @@ def decide(paths: Sequence[Path], policy_file: Path, now: datetime, tell: Tell =
     journals, reasons = campaigns.journals(paths)
     found.reasons.extend(reasons)
     for journal in journals:
-        found.reasons.extend(campaigns.missing(journal))
+        found.reasons.extend(campaigns.missing(journal, directories))
         found.notes.extend(campaigns.left_out(journal))
-    return weigh(examined, policy_file, now, found)
+        found.notes.extend(campaigns.strangers(journal, directories))
+    return weigh(examined, policy, now, found)
 
 
-def weigh(examined: Sequence[ExaminedRun], policy_file: Path, now: datetime, before: Findings | None = None) -> Answer:
-    """Hold runs that have been examined against a policy, beside what has been found before. Raises as `decide`."""
-    policy, found = load_policy(policy_file), before or Findings()
+def weigh(examined: Sequence[ExaminedRun], file: PolicyFile, now: datetime, before: Findings | None = None) -> Answer:
+    """Hold runs that have been examined against a policy, beside what has been found before.
+
+    Raises CannotRunError when signatures cannot be verified on this machine.
+    """
+    policy, found = file.policy, before or Findings()
     runs, doubled = sameness.distinct(examined)
     found.notes.extend(doubled)
     found.reasons.extend(sameness.contradictions(examined))
     for run in examined:
         found.reasons.extend(conditions.integrity(run))
     counted = [run for run in runs if _is_concerned(run, policy)]
-    found.notes.extend(f"The run {run.id} has nothing that is asked for." for run in runs if run not in counted)
-    unfit = frozenset(run.id for run in counted if not _fits(run, policy, policy_file, now, found))
+    for run in runs:
+        if run not in counted:
+            found.notes.append(f"The run {run.id} has nothing that is asked for.")
+            found.notes.extend(_notes(run))
+    unfit = frozenset(run.id for run in counted if not _fits(run, file, now, found))
     found.reasons.extend(conditions.common_versions(counted, policy.evidence.same))
+    found.reasons.extend(profiles.common(counted))
     for wanted in policy.require:
         judge_requirement(wanted, counted, unfit, found)
     return Answer(
-        policy=policy.name, policy_sha256=hashlib.sha256(policy_file.read_bytes()).hexdigest(),
+        policy=policy.name, policy_sha256=file.sha256,
         now=now.astimezone(UTC).isoformat(timespec="seconds"), reasons=_ordered(found.reasons),
         notes=tuple(dict.fromkeys(found.notes)), tallies=tuple(dict.fromkeys(found.tallies)),
         runs=tuple(map(_told, runs)),
@@ -63,20 +70,21 @@ def weigh(examined: Sequence[ExaminedRun], policy_file: Path, now: datetime, bef
 
 def _is_concerned(run: ExaminedRun, policy: Policy) -> bool:
     """Whether the policy asks for anything of the run; of one that was altered, nobody can tell."""
-    if run.alterations or run.info is None:
+    if run.alterations or run.unreadable or run.info is None:
         return True
     return any(concerned(case, wanted) for case in run.cases for wanted in policy.require)
 
 
-def _fits(run: ExaminedRun, policy: Policy, policy_file: Path, now: datetime, found: Findings) -> bool:
+def _fits(run: ExaminedRun, file: PolicyFile, now: datetime, found: Findings) -> bool:
     """Whether a pass of the run counts; adds what is wrong with the run, and what has to be said of it."""
     own = [
-        *conditions.signature(run, policy.signature, policy_file, now),
-        *conditions.description(run, policy.evidence, now),
+        *conditions.signature(run, file.policy.signature, file.path, now),
+        *conditions.description(run, file.policy.evidence, now),
+        *profiles.shipped(run),
     ]
     found.reasons.extend([*own, *_odd_verdicts(run)])
     found.notes.extend(_notes(run))
-    return not (own or run.alterations or run.unsealed)
+    return not (own or run.alterations or run.unsealed or run.unreadable)
 
 
 def _odd_verdicts(run: ExaminedRun) -> list[Reason]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from drainproof.errors import DrainproofError, RecordError
 from drainproof.record import CaseReader, Run, RunInfo
 from drainproof.record.case import EVENTS, read_json
 from drainproof.record.manifest import MANIFEST, digest_of
-from drainproof.record.run_manifest import NEVER, NOT_SEALED, REFUSED, verify_run
+from drainproof.record.run import RUN_FILE
+from drainproof.record.run_manifest import NEVER, NOT_SEALED, REFUSED, Verification, verification
 from reports.judge import conclude, read_verdict
 from reports.verdict import CaseVerdict
 
@@ -34,6 +36,8 @@ class ExaminedCase:
     """How the stored verdict differs from this one, or empty."""
     same_checks: bool = True
     """Whether the stored verdict was made by the checks of this version."""
+    directory: Path | None = None
+    """Where its evidence lies, to be judged by stricter limits; None: it cannot be."""
 
     @property
     def label(self) -> str:
@@ -50,17 +54,21 @@ class ExaminedRun:
     """None: it cannot be read."""
     differences: tuple[str, ...] = ()
     """How it differs from its manifests."""
+    unreadable: tuple[str, ...] = ()
+    """What of it could not be read here, so that nobody can say whether it was changed."""
+    manifest: bytes | None = field(default=None, repr=False)
+    """The manifest that it was verified against, for its signature; None: there is none."""
     cases: tuple[ExaminedCase, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
     """By case, the digest of its manifest, or of its events when it has none."""
     events: Mapping[str, str] = field(default_factory=dict)
-    """By case, the digest of its events, which no two runs have in common."""
+    """By case, the digest of its events, which no two runs have in common; of a case without any there is none."""
     refused: tuple[str, ...] = ()
     """What of it could not run."""
 
     @property
     def id(self) -> str:
-        return self.info.run_id if self.info else self.directory.name
+        return str(self.info.run_id) if self.info else self.directory.name
 
     @property
     def alterations(self) -> tuple[str, ...]:
@@ -84,36 +92,54 @@ class ExaminedRun:
 
 def examine(directory: Path) -> ExaminedRun:
     """Verify a run and judge its cases; whatever is wrong with it is told in what is returned."""
-    differences = _differences(directory)
     try:
-        info = RunInfo.read(directory)
-    except (RecordError, RecursionError) as error:
-        told = str(error).replace(f"{directory}/", "")
-        return ExaminedRun(directory, None, (*differences, told))
-    run = ExaminedRun(directory, info, differences)
-    if run.alterations:
-        return run
+        verified = verification(directory)
+    except Exception as error:  # noqa: BLE001 - one damaged run must not keep the gate from answering about the others
+        verified = Verification(unreadable=(f"the run cannot be verified: {_told(error, directory)}",))
+    run = ExaminedRun(directory, None, verified.differences, verified.unreadable, verified.manifest)
+    try:
+        run = replace(run, info=_described(directory))
+        if run.alterations or run.unreadable:
+            return run
+        return replace(run, **_contents(directory, run.info))
+    except Exception as error:  # noqa: BLE001 - as above
+        return replace(run, unreadable=(*run.unreadable, _told(error, directory)))
+
+
+def _described(directory: Path) -> RunInfo:
+    """The run's description. Raises RecordError when it is none."""
+    info = RunInfo.read(directory)
+    for name in ("target", "settings", "versions"):
+        if not isinstance(getattr(info, name), Mapping):
+            raise RecordError(f"{RUN_FILE}: cannot be read as the description of a run: {name} is no table")
+    if not all(isinstance(moment, int) for moment in (info.anchor.monotonic_ns, info.anchor.wall_ns)):
+        raise RecordError(f"{RUN_FILE}: cannot be read as the description of a run: its anchor is no moment")
+    return info
+
+
+def _contents(directory: Path, info: RunInfo | None) -> dict[str, Any]:
+    """The cases of a run that nothing is wrong with, judged; and by what they are known."""
+    assert info is not None
     cases = Run(directory).cases()
-    return ExaminedRun(
-        directory, info, differences,
-        cases=tuple(_case(case, info) for case in cases),
-        evidence={case.name: digest_of(case / (MANIFEST if (case / MANIFEST).exists() else EVENTS)) for case in cases},
-        events={case.name: digest_of(case / EVENTS) for case in cases},
-        refused=_refused(directory),
-    )
+    return {
+        "cases": tuple(_case(case, info) for case in cases),
+        "evidence": {
+            case.name: digest_of(case / (MANIFEST if (case / MANIFEST).exists() else EVENTS)) for case in cases
+        },
+        "events": {case.name: digest_of(case / EVENTS) for case in cases if (case / EVENTS).stat().st_size},
+        "refused": _refused(directory),
+    }
+
+
+def _told(error: Exception, directory: Path) -> str:
+    told = str(error) if isinstance(error, DrainproofError) else f"{type(error).__name__}: {error}"
+    return told.replace(f"{directory}/", "")
 
 
 def run_storage_class(info: RunInfo) -> str:
     """The class of the portal's disks, as the run's description has it; empty when it does not tell."""
     portal, classes = _mapping(info.settings.get("portal")), _mapping(info.target.get("storage_classes"))
     return str(portal.get("storage_class") or classes.get("shared") or "")
-
-
-def _differences(directory: Path) -> tuple[str, ...]:
-    try:
-        return tuple(verify_run(directory))
-    except (OSError, RecordError) as error:
-        return (f"the run cannot be read: {error}",)
 
 
 def _case(directory: Path, info: RunInfo) -> ExaminedCase:
@@ -126,10 +152,9 @@ def _case(directory: Path, info: RunInfo) -> ExaminedCase:
         storage_class = str(deployed[0]) if deployed and deployed[0] else storage_class
         verdict = conclude(directory)
     except Exception as error:  # noqa: BLE001 - a record that breaks the judge is a reason, beside all others
-        told = str(error) if isinstance(error, DrainproofError) else f"{type(error).__name__}: {error}"
-        return ExaminedCase(directory.name, storage_class, test, trouble=told.replace(f"{directory}/", ""))
+        return ExaminedCase(directory.name, storage_class, test, trouble=_told(error, directory))
     differs, same = _compared(directory, verdict)
-    return ExaminedCase(directory.name, storage_class, test, verdict, differs=differs, same_checks=same)
+    return ExaminedCase(directory.name, storage_class, test, verdict, "", differs, same, directory)
 
 
 def _compared(case: Path, found: CaseVerdict) -> tuple[str, bool]:
@@ -138,7 +163,7 @@ def _compared(case: Path, found: CaseVerdict) -> tuple[str, bool]:
         stored = read_verdict(case)
     except RecordError:
         return "there is no stored verdict that could be read", False
-    same = stored.judged_by == found.judged_by
+    same = stored.judged_by.get("version") == found.judged_by.get("version")
     if stored.verdict is not found.verdict:
         return f"the stored verdict is {stored.verdict}, these checks conclude {found.verdict}", same
     before = {claim.id: claim.verdict for claim in stored.claims}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from reports.gate.answer import Reason, against, lacking
 from reports.gate.examined import ExaminedCase
-from reports.gate.policy import INTACT, Bounds, Requirement, matches
+from reports.gate.policy import Bounds, Requirement, matches
+from reports.gate.stricter import LIMITS_OF, judged_by
 from reports.text import SYMBOLS
-from reports.verdict import Claim, Figure, Verdict
+from reports.verdict import CaseVerdict, Claim, Figure, Verdict
 
 LOOK_AT = "Look at the case in the run's report; what failed there has to be mended."
+PERIODS = "periods"
+"""A unit that is counted in fractions."""
 MEASURE = "Make the run again so that its instruments see it; the claim's reason says what was missing."
 
 
@@ -22,17 +26,26 @@ def reasons_of(run_id: str, case: ExaminedCase, wanted: Requirement) -> Iterator
         return
     claims = {claim.id: claim for claim in case.verdict.claims}
     for claim in claims.values():
-        if matches(claim.id, (*wanted.claims, INTACT)):
+        if matches(claim.id, wanted.required_claims):
             yield from _claim(where, claim)
     for pattern in wanted.claims:
         if not any(matches(claim, (pattern,)) for claim in claims):
             remedy = "Require it only of tests that make this claim."
             yield lacking(where, f"the claim {pattern!r}", "the case makes no such claim", remedy)
-    for claim_id, limit in sorted(wanted.limits.items()):
-        yield from _limit(f"{where}, claim {claim_id}", claims.get(claim_id), limit)
+    for pattern, limit in sorted(wanted.limits.items()):
+        limited = [claim for claim in claims.values() if matches(claim.id, (pattern,))]
+        if not limited:
+            seen = "the case makes no such claim"
+            yield lacking(f"{where}, claim {pattern}", "a claim with a measured value", seen, MEASURE)
+        for claim in limited:
+            yield from _limit(f"{where}, claim {claim.id}", case, claim, limit)
+    yield from _figures(where, case.verdict, wanted)
+
+
+def _figures(where: str, verdict: CaseVerdict, wanted: Requirement) -> Iterator[Reason]:
     for bounds in wanted.figures:
         fitting = [
-            one for one in case.verdict.figures if one.axis == bounds.axis and matches(one.object, (bounds.object,))
+            one for one in verdict.figures if one.axis == bounds.axis and matches(one.object, (bounds.object,))
         ]
         expected = f"{bounds.axis} of {bounds.object!r} {bounds.words()}"
         if not fitting:
@@ -44,7 +57,7 @@ def reasons_of(run_id: str, case: ExaminedCase, wanted: Requirement) -> Iterator
 def beside(run_id: str, case: ExaminedCase, wanted: Requirement) -> Iterator[str]:
     """What did not hold without having been required, in sentences."""
     for claim in case.verdict.claims if case.verdict else ():
-        if claim.verdict is not Verdict.PASS and not matches(claim.id, (*wanted.claims, INTACT)):
+        if claim.verdict is not Verdict.PASS and not matches(claim.id, wanted.required_claims):
             yield f"Not required, but {claim.verdict} in run {run_id}, case {case.name}: {claim.id}: {claim.reason}"
 
 
@@ -55,10 +68,7 @@ def _claim(where: str, claim: Claim) -> Iterator[Reason]:
         yield lacking(f"{where}, claim {claim.id}", claim.title, f"unknown: {claim.reason}", claim.hint or MEASURE)
 
 
-def _limit(where: str, claim: Claim | None, limit: float | Bounds) -> Iterator[Reason]:
-    if claim is None:
-        yield lacking(where, "a claim with a measured value", "the case makes no such claim", MEASURE)
-        return
+def _limit(where: str, case: ExaminedCase, claim: Claim, limit: float | Bounds) -> Iterator[Reason]:
     symbol = claim.unit.partition(",")[0] if claim.unit.partition(",")[0] in SYMBOLS else ""
     bounds = limit if isinstance(limit, Bounds) else _as_meant(claim, limit)
     if bounds is None:
@@ -66,13 +76,39 @@ def _limit(where: str, claim: Claim | None, limit: float | Bounds) -> Iterator[R
         yield lacking(where, f"the limit {limit}", "a claim without a bound of its own", remedy)
         return
     expected = f"{bounds.words()} {symbol}".strip()
-    if claim.measured is None:
+    if claim.measured is None or not math.isfinite(claim.measured):
         yield lacking(where, expected, f"not measured: {claim.reason}", MEASURE)
-    elif not bounds.held_by(claim.measured):
+        return
+    if bounds.at_least is not None and claim.measured < bounds.at_least:
         yield against(where, expected, _shown(claim.measured, symbol), LOOK_AT)
-    elif bounds.at_most is not None and not _sees(claim.detection_limit, bounds.at_most, counted=not symbol):
-        seen = f"{_shown(claim.measured, symbol)}, but up to {_shown(claim.detection_limit, symbol)} may hide"
+    if bounds.at_most is not None:
+        yield from _upper(where, expected, symbol, case, claim, bounds.at_most)
+
+
+def _upper(
+    where: str, expected: str, symbol: str, case: ExaminedCase, claim: Claim, at_most: float
+) -> Iterator[Reason]:
+    """A limit from above: no part may be beyond it, and the check must have been able to see it."""
+    longest, verdict = _largest(claim), case.verdict
+    strict = judged_by(case.directory, verdict, claim, at_most) if case.directory and verdict else None
+    if strict is not None and strict.verdict is Verdict.FAIL:
+        yield against(where, expected, f"{_shown(longest, symbol)}: {strict.reason}", LOOK_AT)
+    elif strict is not None and strict.verdict is Verdict.UNKNOWN:
+        yield lacking(where, expected, f"up to {_shown(longest, symbol)}: {strict.reason}", MEASURE)
+    elif longest > at_most and claim.id not in LIMITS_OF:
+        yield against(where, expected, _shown(longest, symbol), LOOK_AT)
+    elif longest > at_most:
+        # What the check excuses for a fault, or cannot be proved to have lasted so long.
+        yield lacking(where, expected, f"up to {_shown(longest, symbol)}", MEASURE)
+    elif not _sees(claim.detection_limit, at_most, counted=not symbol and not claim.unit.startswith(PERIODS)):
+        seen = f"{_shown(longest, symbol)}, but up to {_shown(claim.detection_limit, symbol)} may hide"
         yield lacking(where, expected, seen, "Raise the rate of the stream in the profile, or the limit in the policy.")
+
+
+def _largest(claim: Claim) -> float:
+    """The largest value of a claim or of one of its parts: the claim's own may be the one nearest to its limit."""
+    values = [claim.measured or 0.0, *(part.measured for part in claim.parts if part.measured is not None)]
+    return max(value for value in values if math.isfinite(value))
 
 
 def _as_meant(claim: Claim, limit: float) -> Bounds | None:
@@ -93,10 +129,22 @@ def _shown(value: float | None, unit: str) -> str:
 
 
 def _figure(where: str, figure: Figure, bounds: Bounds) -> Iterator[Reason]:
-    expected = f"{bounds.words()} {figure.unit}"
-    if figure.value is None:
+    expected, value = f"{bounds.words()} {figure.unit}", figure.value
+    if value is None or not math.isfinite(value):
         yield lacking(where, expected, f"not measured: {figure.reason}", MEASURE)
-    elif not bounds.held_by(figure.value):
-        yield against(where, expected, _shown(figure.value, figure.unit), LOOK_AT)
-    elif figure.at_least and bounds.at_most is not None:
-        yield lacking(where, expected, f"at least {_shown(figure.value, figure.unit)}: {figure.reason}", MEASURE)
+        return
+    told = _shown(value, figure.unit)
+    if bounds.at_least is not None and value < bounds.at_least:
+        if figure.at_least:
+            yield lacking(where, expected, f"at least {told}: {figure.reason}", MEASURE)
+        else:
+            yield against(where, expected, told, LOOK_AT)
+    if bounds.at_most is None:
+        return
+    if value > bounds.at_most:
+        yield against(where, expected, told, LOOK_AT)
+    elif figure.at_least:
+        yield lacking(where, expected, f"at least {told}: {figure.reason}", MEASURE)
+    elif figure.resolution is not None and figure.resolution > bounds.at_most:
+        seen = f"{told}, told apart by no less than {_shown(figure.resolution, figure.unit)}"
+        yield lacking(where, expected, seen, "Raise the rate of the stream in the profile, or the limit in the policy.")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -19,33 +21,34 @@ from reports.checks import CHECKS
 
 WILD = re.compile(r"[*?\[]")
 INTACT = "record.intact"
+MOST_DAYS = 36500
+UNION_PARTS = ("float", "constrained-float", "Bounds", "function-after[")
+"""How pydantic names which of a number or a table of bounds it has tried; no key of a policy."""
+Limit = Annotated[float, Field(ge=0)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Bounds(_Part):
     """What a measured value must be, in the unit of what is measured."""
 
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: float | None = Field(None, ge=0)
+    at_least: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Bounds:
         if self.at_most is None and self.at_least is None:
             raise ValueError("says neither at_most nor at_least")
+        if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
+            raise ValueError("wants at_least more than at_most, which nothing can be")
         return self
 
     def words(self) -> str:
         """What is expected: `at most 2`."""
         pairs = (("at most", self.at_most), ("at least", self.at_least))
         return " and ".join(f"{bound} {value:g}" for bound, value in pairs if value is not None)
-
-    def held_by(self, value: float) -> bool:
-        """Whether a measured value is within the bounds; what is not a number is not."""
-        above = self.at_least is None or value >= self.at_least
-        return above and (self.at_most is None or value <= self.at_most)
 
 
 class FigureLimit(Bounds):
@@ -70,9 +73,17 @@ class Requirement(_Part):
     fault_rate: float | None = Field(None, gt=0, lt=1)
     """What the share of failing runs must be shown to be at most; None: it is stated, whatever it is."""
     confidence: float = Field(0.95, gt=0, lt=1)
-    limits: Mapping[str, float | Bounds] = Field(default_factory=dict)
-    """By claim: stricter limits than the run's own. A number is meant as the claim's own bound, at most or at least."""
+    limits: Mapping[str, Limit | Bounds] = Field(default_factory=dict)
+    """By claim or pattern of claims, each of which is required then: stricter limits than the run's own.
+
+    A number is meant as the claim's own bound, at most or at least.
+    """
     figures: tuple[FigureLimit, ...] = ()
+
+    @property
+    def required_claims(self) -> tuple[str, ...]:
+        """Ids or patterns of the claims that have to hold: a claim that is limited has to, as the certificate says."""
+        return (*self.claims, *self.limits, INTACT)
 
     @field_validator("claims")
     @classmethod
@@ -99,7 +110,7 @@ class Evidence(_Part):
     """Names of targets, as the facts or the lab tell them."""
     contexts: tuple[str, ...] = Field(("*",), min_length=1)
     """Contexts of the kubeconfig."""
-    max_age_days: float | None = Field(None, gt=0)
+    max_age_days: float | None = Field(None, gt=0, le=MOST_DAYS)
     versions: Mapping[str, str] = Field(default_factory=dict)
     """By name, as run.json has them: the version, or a pattern of it."""
     same: tuple[str, ...] = ("kubernetes", "kubevirt")
@@ -140,15 +151,26 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def load_policy(path: Path) -> Policy:
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A policy, and the file that it was read from once."""
+
+    policy: Policy
+    path: Path
+    sha256: str
+
+
+def load_policy(path: Path) -> PolicyFile:
     """Read a policy; raises CannotRunError that names every unknown or wrong key, with the nearest known one."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Policy.model_validate_json(json.dumps(data, default=str))
+        content = path.read_bytes()
+        data = tomllib.loads(content.decode("utf-8"))
+        policy = Policy.model_validate_json(json.dumps(data, default=str))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise CannotRunError(f"The policy {path} cannot be read: {error}; correct the file.") from error
     except ValidationError as error:
         raise CannotRunError(*_sentences(path, error.errors())) from None
+    return PolicyFile(policy, path, hashlib.sha256(content).hexdigest())
 
 
 def _check_claim(pattern: str) -> None:
@@ -168,7 +190,7 @@ def _sentences(path: Path, problems: Sequence[Any]) -> list[str]:
 
 
 def _sentence(path: Path, problem: Any) -> str:
-    loc = tuple(part for part in problem["loc"] if part not in ("float", "Bounds"))
+    loc = tuple(part for part in problem["loc"] if not str(part).startswith(UNION_PARTS))
     key = ".".join(map(str, loc))
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from reports.gate.answer import Reason, Tally, lacking
 from reports.gate.examined import ExaminedCase, ExaminedRun
@@ -51,11 +52,13 @@ def judge_requirement(
         found.notes.extend(beside(run.id, case, wanted))
         if not case.storage_class:
             found.reasons.append(_mute(run, case))
+    options = _made_with([run for run, _ in cases])
     found.reasons.extend(_absent(wanted, [case for _, case in cases]))
     for test in sorted({case.label for _, case in cases}):
         for storage_class in _classes(wanted, [case for _, case in cases]):
             mine = [(run, case) for run, case in cases if (case.label, case.storage_class) == (test, storage_class)]
-            _count(found, wanted, test, storage_class, _repetitions(mine, wanted, unfit))
+            _count(found, wanted, test, storage_class, _repetitions(mine, wanted, unfit), options)
+        found.reasons.extend(_nowhere(wanted, test, [case for _, case in cases if case.label == test]))
 
 
 def _repetitions(
@@ -68,7 +71,9 @@ def _repetitions(
     return [_Repetition(run, tuple(reasons), run.id not in unfit) for run, reasons in by_run.values()]
 
 
-def _count(found: Findings, wanted: Requirement, test: str, storage_class: str, done: Sequence[_Repetition]) -> None:
+def _count(
+    found: Findings, wanted: Requirement, test: str, storage_class: str, done: Sequence[_Repetition], options: str
+) -> None:
     failed = [one for one in done if one.outcome is Verdict.FAIL]
     undecided = [one for one in done if one.outcome is Verdict.UNKNOWN]
     passed = [one for one in done if one.outcome is Verdict.PASS and one.fits]
@@ -85,16 +90,16 @@ def _count(found: Findings, wanted: Requirement, test: str, storage_class: str, 
     )
     found.tallies.append(tally)
     unfit = len(done) - len(failed) - len(undecided) - len(passed)
-    found.reasons.extend(_too_few(tally, wanted, unfit))
+    found.reasons.extend(_too_few(tally, wanted, unfit, options))
 
 
-def _too_few(tally: Tally, wanted: Requirement, unfit: int) -> Iterator[Reason]:
+def _too_few(tally: Tally, wanted: Requirement, unfit: int, options: str) -> Iterator[Reason]:
     where = f"{tally.test} on storage class {tally.storage_class}"
     if tally.passed < tally.wanted:
         seen = f"{tally.passed} passed, {tally.failed} failed, {tally.undecided} undecided, {unfit} do not count"
         more = tally.wanted - tally.passed
         again = f"drainproof campaign --storage-class {shlex.quote(tally.storage_class)} --repeat {more}"
-        remedy = f"Make {more} more: {again} {shlex.quote(tally.test)}"
+        remedy = f"Make {more} more: {again} {options} --runs DIRECTORY {shlex.quote(tally.test)}"
         yield lacking(where, f"{tally.wanted} runs that pass", seen, remedy)
     if wanted.fault_rate is not None and tally.fault_rate > wanted.fault_rate:
         needed = runs_needed(tally.failed, wanted.fault_rate, wanted.confidence)
@@ -102,6 +107,28 @@ def _too_few(tally: Tally, wanted: Requirement, unfit: int) -> Iterator[Reason]:
         expected = f"a share of failing runs of at most {wanted.fault_rate:g} with {wanted.confidence:.0%} confidence"
         seen = f"{tally.failed} of {tally.passed + tally.failed} failed: at most {tally.fault_rate:.3g}"
         yield lacking(where, expected, seen, f"Make more runs: {enough}.")
+
+
+def _made_with(runs: Sequence[ExaminedRun]) -> str:
+    """Target and profile as the last of the runs was made with them, for a command; in capitals where none tells."""
+    told = {"--target": "TARGET", "--profile": "PROFILE"}
+    last = max((run for run in runs if run.info), key=lambda run: (str(run.started), run.id), default=None)
+    command = last.info.command if last and last.info else ""
+    try:
+        words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError:  # the words of a record are anything
+        words = []
+    told |= {name: shlex.quote(value) for name, value in pairwise(words) if name in told}
+    return " ".join(f"{name} {value}" for name, value in told.items())
+
+
+def _nowhere(wanted: Requirement, test: str, cases: Sequence[ExaminedCase]) -> Iterator[Reason]:
+    """Patterns of storage classes that fit none on which the test was run: nothing was shown of them."""
+    for pattern in wanted.storage_classes:
+        if WILD.search(pattern) and not any(matches(case.storage_class, (pattern,)) for case in cases):
+            expected = f"{wanted.repetitions} runs that pass on each"
+            remedy = "Certify it on such a class, or correct the pattern."
+            yield lacking(f"{test} on storage classes {pattern!r}", expected, "no run of it is on such a class", remedy)
 
 
 def _absent(wanted: Requirement, cases: Sequence[ExaminedCase]) -> Iterator[Reason]:

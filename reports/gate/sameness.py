@@ -27,11 +27,18 @@ def contradictions(runs: Sequence[ExaminedRun]) -> Iterator[Reason]:
     """Runs of one id with different evidence, and runs of different ids with the same."""
     by_id: dict[str, ExaminedRun] = {}
     by_events: dict[str, str] = {}
+    by_anchor: dict[tuple[int, int], str] = {}
     for run in sorted(runs, key=_order):
         first = by_id.setdefault(run.id, run)
         if not run.alterations and not first.alterations and run.evidence != first.evidence:
             seen = f"{first.directory} and {run.directory} differ"
             yield against(f"run {run.id}", "one record of each run", seen, REMEDY)
+        if run.info is not None:
+            anchor = (run.info.anchor.monotonic_ns, run.info.anchor.wall_ns)
+            owner = by_anchor.setdefault(anchor, run.id)
+            if owner != run.id:
+                seen = f"its clocks were read at the very nanosecond of run {owner}: one is a copy of the other"
+                yield against(f"run {run.id}", "evidence of its own", seen, REMEDY)
         for case, digest in run.events.items():
             owner = by_events.setdefault(digest, run.id)
             if owner != run.id:

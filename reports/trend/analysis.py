@@ -24,7 +24,7 @@ VALUES, RATES = "values", "failures"
 Test = tuple[Key, int, str]
 """A series by its key, its identity (streams share keys), and which of its numbers were tested."""
 Found = Mapping[Test, tuple[Change, ...]]
-Place = Callable[[Sequence[int], Change, bool], "Step"]
+Place = Callable[[Sequence[int], Change, bool, float], "Step"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Options:
 
     patterns: tuple[str, ...] = ()
     last: int = 14
-    """How many of the newest runs of a stream the answer is about."""
+    """How many of its newest runs the answer is about, for each series."""
     tolerance: float = 0.1
     """A confirmed worsening by a smaller share than this is told and does not count."""
 
@@ -52,7 +52,7 @@ class Step:
     """Of the measured values, or of the share of runs that fail."""
     worse: bool
     large: bool
-    """Whether it is at least as large as the tolerance."""
+    """Whether it is at least as large as the tolerance; from a level of zero, as what the instrument is sure to see."""
     marked: bool
     """Whether `at` is where the description of the runs changed; otherwise it is the best estimate by the values."""
 
@@ -173,15 +173,16 @@ def _line(series: Series, found: Found, place: Place) -> Line:
     in_values = found.get((series.key, id(series), VALUES), ())
     in_rates = found.get((series.key, id(series), RATES), ())
     less = series.newest.better is Better.LESS
-    steps = tuple(place(series.measured, change, less) for change in in_values)
-    rates = tuple(place(series.decided, change, True) for change in in_rates)
+    sure = max((series.entry(at).detection or 0.0 for at in series.measured), default=0.0)
+    steps = tuple(place(series.measured, change, less, sure) for change in in_values)
+    rates = tuple(place(series.decided, change, True, 0.0) for change in in_rates)
     apart = tuple(series.measured[index] for index in outliers(series.values, in_values))
     stands = standing(verdicts) if series.whole else None
     return Line(series, stands, steps, rates, apart, _proposal(series, steps))
 
 
 def _step(
-    runs: Sequence[int], change: Change, less_is_better: bool, *, options: Options, marked: Sequence[int]
+    runs: Sequence[int], change: Change, less_is_better: bool, sure: float, *, options: Options, marked: Sequence[int]
 ) -> Step:
     relative = change.relative
     last_before, first_after = runs[change.earliest - 1], runs[change.latest]
@@ -192,7 +193,7 @@ def _step(
         first_after=first_after,
         change=change,
         worse=(change.after > change.before) == less_is_better,
-        large=relative is None or abs(relative) >= options.tolerance,
+        large=abs(change.after - change.before) >= sure if relative is None else abs(relative) >= options.tolerance,
         marked=len(inside) == 1,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import fisher_exact, mannwhitneyu
 
+from reports.statistics import holm, rank_test
 from reports.trend.penalty import SHORTEST, first_guess, standardised
 
 Values = npt.NDArray[np.float64]
@@ -125,15 +126,6 @@ def _located(stretch: Values, at: int) -> tuple[int, int, int]:
     return best, int(allowed.min(initial=best)), int(allowed.max(initial=best))
 
 
-def holm(found: Sequence[float]) -> list[float]:
-    """Holm's adjustment of p values: controls the chance of any false one among them."""
-    adjusted, running = [1.0] * len(found), 0.0
-    for rank, index in enumerate(np.argsort(found, kind="stable")):
-        running = max(running, min(1.0, (len(found) - rank) * found[index]))
-        adjusted[index] = running
-    return adjusted
-
-
 def p_of_step(stretch: Values, at: int) -> float:
     """The chance that values in random order have a rank-sum step as clear as the one at `at`, at any of their places.
 
@@ -152,8 +144,7 @@ def p_of_step(stretch: Values, at: int) -> float:
 def _exact(stretch: Values, at: int) -> float:
     """The exact p of the step at its place, times the number of places: for steps clearer than any random order had.
 
-    Among thousands of series the smallest p that random orders can tell would not be enough. 1 where there is no exact
-    test: some values are equal, and there are more than two different ones.
+    Among thousands of series the smallest p that random orders can tell would not be enough.
     """
     before, after = stretch[:at], stretch[at:]
     kinds = len(np.unique(stretch))
@@ -165,7 +156,7 @@ def _exact(stretch: Values, at: int) -> float:
         table = np.array([[(side == high).sum(), (side != high).sum()] for side in (before, after)])
         p = float(fisher_exact(table).pvalue)
     else:
-        return 1.0
+        p = rank_test(before, after)
     return min(1.0, p * (len(stretch) - 2 * SHORTEST + 1))
 
 

@@ -24,7 +24,9 @@ PAGE, DOCUMENT = "trend.html", "trend.json"
 @click.option("--case", "patterns", multiple=True, metavar="PATTERN", help="only cases of such a name (`*drain*`)")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=f"write {PAGE} and {DOCUMENT} there")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="write the trend as JSON")
-@click.option("--last", default=14, show_default=True, type=click.IntRange(1), help="the answer is about so many runs")
+@click.option(
+    "--last", default=14, show_default=True, type=click.IntRange(1), help="the answer is about so many of its runs"
+)
 @click.option("--by", multiple=True, metavar="KEY", help="keep runs apart by a key of run.json, as versions.kubevirt")
 @click.option(
     "--tolerance", default=10.0, show_default=True, type=click.FloatRange(0), help="%; a smaller worsening is told only"
@@ -68,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"could not tell a trend: {clean(message)}", file=sys.stderr)
         return UNREADABLE
     except Exception as error:  # noqa: BLE001 - a record that breaks the analysis must not look like a worsening
-        print(f"could not tell a trend: the analysis itself broke: {type(error).__name__}: {error}", file=sys.stderr)
+        told = clean(f"{type(error).__name__}: {error}")
+        print(f"could not tell a trend: the analysis itself broke: {told}", file=sys.stderr)
         return UNREADABLE
     return int(code)

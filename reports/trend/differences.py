@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from drainproof.record import RunInfo
+from reports.description import INCIDENTAL, leaves, within
 from reports.trend.history import Row
 
 ABSENT = "absent"
 LONGEST = 60
 """Characters of a value that are shown."""
-OWN_TO_A_RUN: Final = ("seed", "settings.seed")
-"""May differ in every run by intent; told of the first bad run, no mark on every line."""
+OWN_TO_A_RUN: Final = ("seed", *INCIDENTAL)
+"""May differ in every run; told of the first bad run, no mark on every line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,12 @@ class Mark:
 
 
 def differences(before: Row, after: Row) -> tuple[Difference, ...]:
-    """Every key whose value differs, versions first, then the checks, the target, the settings and the notes."""
-    old, new = _flat(before), _flat(after)
+    """Every key whose value differs, versions first, then the checks, the environment, the target and the settings.
+
+    Of an environment that one of the two runs did not record, nobody can say that it differs.
+    """
+    recorded = bool(before.info.environment and after.info.environment)
+    old, new = _flat(before, recorded), _flat(after, recorded)
     keys = [*old, *(key for key in new if key not in old)]
     changed = [key for key in keys if old.get(key, ABSENT) != new.get(key, ABSENT)]
     return tuple(
@@ -49,37 +52,29 @@ def differences(before: Row, after: Row) -> tuple[Difference, ...]:
 
 
 def marks(rows: tuple[Row, ...]) -> tuple[Mark, ...]:
-    """All places of a stream where versions, target or settings changed from one run to the next."""
+    """All places of a stream where versions, environment, target or settings changed from one run to the next."""
     found = []
     for at in range(1, len(rows)):
         before, after = rows[at - 1], rows[at]
-        if told := tuple(one for one in differences(before, after) if one.key not in OWN_TO_A_RUN):
+        if told := tuple(one for one in differences(before, after) if not within(one.key, OWN_TO_A_RUN)):
             found.append(Mark(at, told))
     return tuple(found)
 
 
-def _flat(row: Row) -> dict[str, str]:
+def _flat(row: Row, environment: bool) -> dict[str, str]:
     info: RunInfo = row.info
     checks = sorted({entry.checks for entry in row.entries.values() if entry.checks})
     content = {
-        "versions": info.versions, **({"checks": ", ".join(checks)} if checks else {}), "target": info.target,
+        "versions": info.versions, **({"checks": ", ".join(checks)} if checks else {}),
+        **({"environment": info.environment} if environment else {}), "target": info.target,
         "settings": info.settings, "seed": info.seed, "notes": list(info.notes),
     }
-    return dict(_leaves(content, ""))
-
-
-def _leaves(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+    return dict(leaves("", content))
 
 
 def _rank(key: str) -> int:
-    order = ("versions", "checks", "target", "settings", "seed", "notes")
-    head = key.partition(".")[0]
-    return order.index(head) if head in order else len(order)
+    order = ("versions", "checks", "environment", "target", "settings", "seed", "notes")
+    return len(order) if within(key, INCIDENTAL) else order.index(key.partition(".")[0])
 
 
 def _short(value: str) -> str:

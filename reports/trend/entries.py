@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from reports.statistics import finite
 from reports.verdict import Better, CaseVerdict, Claim, Figure, Part, Verdict, worst
 
 CLAIM, FIGURE = "claim", "figure"
@@ -26,7 +26,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one run says; `verdict` is None where nothing was judged, as in a figure."""
+    """What one run says; `verdict` is None where nothing was judged, as in a figure that is not in doubt."""
 
     key: Key
     unit: str
@@ -70,7 +70,7 @@ def entries(case: CaseVerdict) -> dict[Key, Entry]:
 
 
 def _all(case: CaseVerdict) -> Iterator[Entry]:
-    checks = str(case.judged_by.get("version", ""))
+    checks = "; figures ".join(str(case.judged_by[key]) for key in ("version", "figures") if key in case.judged_by)
     for claim in case.claims:
         yield _of_claim(case, claim, checks)
         for split in SPLITS:
@@ -96,8 +96,16 @@ def _of_claim(case: CaseVerdict, claim: Claim, checks: str) -> Entry:
 
 
 def _of_figure(case: CaseVerdict, figure: Figure) -> Entry:
-    key = Key(case.case, FIGURE, figure.axis, figure.object)
-    return Entry(key=key, unit=figure.unit, better=figure.better, value=finite(figure.value), reason=figure.reason)
+    """A figure; of one that is only a lower bound, or of a case that nobody could decide, the verdict is unknown.
+
+    Its value is then shown and not computed with, as that of a claim of which the instrument was blind.
+    """
+    doubtful = figure.at_least or case.verdict is Verdict.UNKNOWN
+    return Entry(
+        key=Key(case.case, FIGURE, figure.axis, figure.object), unit=figure.unit, better=figure.better,
+        value=finite(figure.value), verdict=Verdict.UNKNOWN if doubtful else None, reason=figure.reason,
+        detection=finite(figure.resolution),
+    )
 
 
 def _gaps(case: CaseVerdict, claim: Claim) -> Iterator[Entry]:
@@ -156,16 +164,9 @@ def _fact(name: str) -> Callable[[Part], Any]:
     return lambda part: part.facts.get(name)
 
 
-def finite(value: object) -> float | None:
-    """A number that can be computed with; None for anything else, NaN and infinities among it."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def _worse(one: Entry, other: Entry) -> Entry:
     verdict = worst(entry.verdict for entry in (one, other) if entry.verdict is not None)
-    if one.verdict is not None and one.verdict is not other.verdict:
+    if one.verdict is not other.verdict:
         return one if one.verdict is verdict else other
     if one.value is None or other.value is None:
         return one if other.value is None else other

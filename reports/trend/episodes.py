@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from scipy.stats import beta
-
+from reports.statistics import share_interval
 from reports.verdict import Verdict
 
 QUIET = 10
 """Passes in a row that end an episode of failures; of 10 passes alone, up to 26 % of the runs may still fail (95 %)."""
-CONFIDENCE: Final = 0.95
 
 
 class State(StrEnum):
@@ -35,10 +32,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Both ends, as shares, at 95 %."""
-        tail = (1 - CONFIDENCE) / 2
-        low = float(beta.ppf(tail, self.bad, self.decided - self.bad + 1)) if self.bad else 0.0
-        high = float(beta.ppf(1 - tail, self.bad + 1, self.decided - self.bad)) if self.bad < self.decided else 1.0
-        return low, high
+        return share_interval(self.bad, self.decided)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from reports.trend import words
@@ -129,7 +130,7 @@ def _standing(one: StreamTrend, line: Line, options: Options) -> Iterator[Findin
     standing, told = line.standing, line.series.told
     if standing is None:
         return
-    recent = told[-1] >= len(one.stream.rows) - options.last
+    recent = _goes_on(one, line, options)
     if standing.episode is not None:
         yield _episode(one, line, standing.episode, options)
     if standing.undecided_since is not None:
@@ -151,7 +152,7 @@ def _episode(one: StreamTrend, line: Line, episode: Episode, options: Options) -
     sentences = words.episode(one.stream, line, episode)
     rate = _merged(one, line, options)
     more = (words.step(line, rate, True),) if rate else ()
-    weighs = told[-1] >= len(one.stream.rows) - options.last and (episode.in_a_row or rate is not None)
+    weighs = _goes_on(one, line, options) and (episode.in_a_row or rate is not None)
     weight = Verdict.FAIL if weighs else None
     return Finding(weight, kind, line.key, at, sentences[0], (*more, *sentences[1:]), causes, good)
 
@@ -161,11 +162,20 @@ def _merged(one: StreamTrend, line: Line, options: Options) -> Step | None:
     episode = line.standing.episode if line.standing else None
     if episode is None or not line.rates or not line.rates[-1].worse:
         return None
-    return line.rates[-1] if _news(one, line.rates[-1], options) else None
+    return line.rates[-1] if _news(one, line, line.rates[-1], options) else None
 
 
-def _news(one: StreamTrend, step: Step, options: Options) -> bool:
-    return step.large and step.at >= len(one.stream.rows) - options.last
+def _goes_on(one: StreamTrend, line: Line, options: Options) -> bool:
+    """Whether the newest runs still have the series: a weekly case is not over between two of its nights."""
+    told = line.series.told
+    apart = max((after - before for before, after in pairwise(told)), default=1)
+    return told[-1] >= len(one.stream.rows) - max(options.last, apart)
+
+
+def _news(one: StreamTrend, line: Line, step: Step, options: Options) -> bool:
+    """Whether a change counts: it is large, and among the newest runs of its own series, however rare these are."""
+    newest = line.series.told[-options.last:]
+    return step.large and _goes_on(one, line, options) and step.at >= newest[0]
 
 
 def _steps(one: StreamTrend, line: Line, options: Options) -> Iterator[Finding]:
@@ -175,7 +185,7 @@ def _steps(one: StreamTrend, line: Line, options: Options) -> Iterator[Finding]:
     failing = line.series.told[episode.first_bad] if episode and (episode.in_a_row or merged) else None
     for number, step in enumerate(line.steps):
         told_by_episode = failing is not None and step.worse and step.last_before < failing <= step.first_after
-        told_by_rate = any(_overlap(step, rate) and _news(one, rate, options) for rate in line.rates)
+        told_by_rate = any(_overlap(step, rate) and _news(one, line, rate, options) for rate in line.rates)
         if not told_by_episode and not told_by_rate:
             yield _step(one, line, step, (number == len(line.steps) - 1, options, False))
     for number, step in enumerate(line.rates):
@@ -192,7 +202,7 @@ def _overlap(one: Step, other: Step) -> bool:
 def _step(one: StreamTrend, line: Line, step: Step, how: tuple[bool, Options, bool]) -> Finding:
     is_last, options, of_failures = how
     weight, kind = None, EARLIER
-    if is_last and _news(one, step, options):
+    if is_last and _news(one, line, step, options):
         weight, kind = (Verdict.FAIL, "worse") if step.worse else (Verdict.PASS, "better")
     since = step.at - 1 if step.marked else step.last_before
     causes = one.differences(since, step.at if step.marked else step.first_after)

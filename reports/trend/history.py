@@ -14,6 +14,7 @@ from drainproof.errors import CannotRunError, RecordError
 from drainproof.record import Run, RunInfo
 from drainproof.record.run import RUN_FILE
 from reports.collection import find_runs
+from reports.description import storage_class
 from reports.judge import read_verdict
 from reports.trend.entries import Entry, Key, entries
 
@@ -115,7 +116,8 @@ def _shaped(directory: Path, info: RunInfo) -> RunInfo:
     """The description, if its parts are of the kinds that the analysis reads; raises RecordError otherwise."""
     kinds = (
         ("run_id", info.run_id, str), ("target", info.target, Mapping), ("settings", info.settings, Mapping),
-        ("versions", info.versions, Mapping), ("anchor.wall_ns", info.anchor.wall_ns, int),
+        ("versions", info.versions, Mapping), ("environment", info.environment, Mapping),
+        ("anchor.wall_ns", info.anchor.wall_ns, int),
         ("anchor.monotonic_ns", info.anchor.monotonic_ns, int),
     )
     if wrong := [name for name, value, kind in kinds if not isinstance(value, kind)]:
@@ -151,11 +153,9 @@ def _streams(rows: Iterable[Row], by: Sequence[str]) -> tuple[Stream, ...]:
 
 def _identity(info: RunInfo, by: Sequence[str]) -> dict[str, str]:
     """What two runs must share to be of one series."""
-    classes = info.target.get("storage_classes")
-    shared = classes.get("shared", "") if isinstance(classes, Mapping) else ""
     return {
         "target": "/".join(str(part) for part in (info.target.get("name", ""), info.target.get("context", "")) if part),
-        "storage class": str(_at(info, "settings.portal.storage_class") or shared or ""),
+        "storage class": storage_class(info),
         "profile": str(info.settings.get("name", "")),
         **{key: _at(info, key) for key in by},
     }
@@ -165,7 +165,7 @@ def _at(info: RunInfo, path: str) -> str:
     """A value of run.json by its dotted path; empty where there is none."""
     here: Any = {
         "target": info.target, "settings": info.settings, "versions": info.versions, "seed": info.seed,
-        "command": info.command,
+        "command": info.command, "environment": info.environment,
     }
     for part in path.split("."):
         if not isinstance(here, Mapping) or part not in here:

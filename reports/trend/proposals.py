@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from reports.text import clean
 from reports.trend import words
 from reports.trend.analysis import KeyProposal, Line, StreamTrend
-from reports.trend.limits import Bound
+from reports.trend.limits import Bound, Proposal
 
 
 def toml(one: StreamTrend) -> str:
@@ -23,6 +23,9 @@ def _lines(one: StreamTrend) -> Iterator[str]:
         yield f"# {why(proposed)}"
         off = reservation(proposed)
         yield f"# {off}: {proposed.key} = {proposed.limit:g}" if off else f"{proposed.key} = {proposed.limit:g}"
+    if alarms := false_alarms(one):
+        told = f"about 1 night in {1 / alarms:.0f}" if alarms < 1 else "every night"
+        yield f"# If nothing changes, {told} exceeds one of these limits by chance alone."
 
 
 def policy(one: StreamTrend) -> str:
@@ -40,7 +43,8 @@ def _requirement(one: StreamTrend, case: str, lines: Sequence[Line]) -> str:
     told.append("[require.limits]")
     for line in lines:
         if line.proposal is not None:
-            told += [f"# {clean(basis(line))}", f"{_quoted(line.key.name)} = {{ at_most = {line.proposal.limit:g} }}"]
+            limit, off = f"{_quoted(line.key.name)} = {{ at_most = {line.proposal.limit:g} }}", too_few(line.proposal)
+            told += [f"# {clean(basis(line))}", f"# {off}: {limit}" if off else limit]
     return "\n".join(told) + "\n"
 
 
@@ -56,7 +60,19 @@ def reservation(one: KeyProposal) -> str:
         return "leaves no room at all"
     if proposal is not None and one.now is not None and proposal.floor > one.now:
         return "the limit lies below what the instrument is sure to see"
-    return ""
+    return too_few(proposal) if proposal is not None else ""
+
+
+def too_few(proposal: Proposal) -> str:
+    """That so few runs do not even bound P95, or empty."""
+    bound = proposal.p95
+    return "" if bound.holds else f"{proposal.runs} runs are too few, P95 alone takes {bound.needed}"
+
+
+def false_alarms(one: StreamTrend) -> float:
+    """How many of the proposed limits a next run exceeds, on average, if nothing has changed."""
+    deciding = [proposed.decides.proposal for proposed in one.limits if not reservation(proposed)]
+    return sum(proposal.exceeded_by_chance for proposal in deciding if proposal is not None)
 
 
 def why(one: KeyProposal) -> str:

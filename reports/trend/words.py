@@ -67,7 +67,8 @@ def causes(found: Sequence[Difference], since: Row | None) -> str:
     if since is None:
         return "no good run before it to compare with"
     if not found:
-        return f"nothing changed in versions, target or settings since {since.id}: the cause lies elsewhere"
+        told = "nothing changed in versions, environment, target or settings"
+        return f"{told} since {since.id}: the cause lies elsewhere"
     more = f"; and {len(found) - NAMED_CAUSES} more" if len(found) > NAMED_CAUSES else ""
     return f"changed since {since.id}: {'; '.join(str(one) for one in found[:NAMED_CAUSES])}{more}"
 

@@ -12,6 +12,7 @@ def test_writes_go_on_through_a_migration(storage: StorageCertification) -> None
     Expected: both migrations succeed; no write stands still for long, every acknowledged one is on the disk.
     """
     with storage.machine() as bench:
+        bench.prepare()
         bench.baseline()
         bench.measure("random", "sequential")
         for job in ("random", "sequential"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from drainproof.campaign import Plan, conduct
+from drainproof.campaign.child import goes_on
 from drainproof.campaign.journal import CAMPAIGN, DISCARDED, CampaignJournal, State
 from drainproof.errors import CannotRunError, RecordError
 
@@ -35,7 +37,7 @@ run.mkdir(parents=True)
 (run / "run.json").write_text(json.dumps({"class": options["storage-class"]}))
 if act == "crash":
     os.kill(os.getpid(), signal.SIGKILL)
-if act == "hang":
+if act.startswith("hang"):
     stopped = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -44,15 +46,22 @@ if act == "hang":
     while not stopped and not (here / "go on").exists():
         signal.sigtimedwait([], 0.02)
     (run / "undone").write_text("")
-    sys.exit(2 if stopped else 0)
+    for verdict in (here / "sealed").read_text().split() if (here / "sealed").exists() else ():
+        if verdict == "refused":
+            (run / "refused.json").write_text("{}")
+            continue
+        (run / verdict).mkdir()
+        (run / verdict / "verdict.json").write_text(json.dumps({"verdict": verdict}))
+        (run / "run-manifest.json").write_text("{}")
+    sys.exit(int(act[4:] or 2) if stopped else 0)
 sys.exit(int(act))
 '''
 CAMPAIGN_PROGRAM = '''
 import sys
-from functools import partial
 from pathlib import Path
 from drainproof.campaign import Plan, conduct
-sys.exit(conduct(Path("campaign"), Plan.of(storage_classes=("a", "b"), repeat=2), partial(print, flush=True),
+from drainproof.cli import _tell
+sys.exit(conduct(Path("campaign"), Plan.of(storage_classes=("a", "b"), repeat=2), _tell,
                  (sys.executable, "certify.py")))
 '''
 
@@ -81,15 +90,16 @@ class Stage:
         self.said.clear()
         return conduct(self.directory, plan or Plan.of(**options), self.said.append, certify)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, terminal: int | None = None, *, waits: bool = True) -> subprocess.Popen[bytes]:
         """The campaign as a process of its own, once its certification hangs."""
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         with (self.folder / "output").open("w") as output:
+            told = output if terminal is None else terminal
             program = subprocess.Popen(
-                [sys.executable, "program.py"], cwd=self.folder, env=environment, stdout=output, stderr=output,
+                [sys.executable, "program.py"], cwd=self.folder, env=environment, stdout=told, stderr=told,
                 preexec_fn=hear_signals,
             )
-        while not (self.folder / "hangs").exists() or not self.journal.attempts[-1].pid:
+        while waits and not ((self.folder / "hangs").exists() and self.journal.attempts[-1].pid):
             assert program.poll() is None, (self.folder / "output").read_text()
         return program
 
@@ -119,6 +129,16 @@ def test_the_order_is_interleaved() -> None:
     assert "".join(slot.storage_class for slot in plain) == "abcabcabc"
     assert "".join(slot.storage_class for slot in balanced) == "abccbaabc"
     assert [(slot.number, slot.repetition) for slot in balanced][3:5] == [(4, 2), (5, 2)]
+
+
+def test_a_balance_that_is_none_is_told(stage: Stage) -> None:
+    """An odd repetition has no counterpart."""
+    stage.conduct(balanced=True, repeat=1)
+    assert any("an odd number of repetitions is not balanced" in line for line in stage.said)
+    stage.said.clear()
+    stage.directory = stage.folder / "other"
+    stage.conduct(balanced=True, repeat=2)
+    assert not any("not balanced" in line for line in stage.said)
 
 
 def test_every_run_is_made_once(stage: Stage) -> None:
@@ -177,6 +197,115 @@ def test_a_stop_reaches_the_certification_once(stage: Stage, number: signal.Sign
     assert (stage.directory / DISCARDED / "run-02" / "undone").exists()
     assert stage.conduct() == 0
     assert stage.classes == ["a", "b", "a", "b"]
+
+
+def test_a_failure_that_was_proved_stays_when_the_campaign_is_stopped(stage: Stage) -> None:
+    """Who sees a run fail and stops the campaign does not get another try: the run counts as it is."""
+    stage.acts("0 hang1")
+    program = stage.start()
+    program.send_signal(signal.SIGINT)
+    assert program.wait(timeout=30) == 130
+    assert stage.states == [(1, "done"), (2, "done")]
+    assert (stage.directory / "run-02" / "undone").exists()
+    assert stage.conduct() == 1
+    assert [one.exit_code for one in stage.journal.attempts] == [0, 1, 0, 0]
+
+
+def test_a_certification_that_was_interrupted_alone_is_made_again(stage: Stage) -> None:
+    """Half of a run is none, whoever broke it off: the campaign ends as interrupted, and goes on later."""
+    stage.acts("0 130")
+    assert stage.conduct() == 130
+    assert stage.states == [(1, "done"), (2, "interrupted")]
+    assert stage.conduct() == 0
+    assert (stage.directory / DISCARDED / "run-02").is_dir()
+
+
+def test_a_terminal_that_goes_away_leaves_the_campaign_in_order(stage: Stage) -> None:
+    """Its last words cannot be written any more: the certification is stopped all the same, and waited for."""
+    stage.acts("0 hang")
+    controller, terminal = os.openpty()
+    program = stage.start(terminal)
+    os.close(terminal)
+    os.close(controller)
+    program.send_signal(signal.SIGHUP)
+    assert program.wait(timeout=30) == 130
+    assert stage.states == [(1, "done"), (2, "interrupted")]
+    assert (stage.directory / DISCARDED / "run-02" / "undone").exists()
+
+
+def test_an_error_leaves_no_certification_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the process is to be written down: it is ended and waited for before the error is told."""
+    stage.acts("hang")
+    update = CampaignJournal.update
+
+    def full(journal: CampaignJournal, **facts: Any) -> Any:
+        if "pid" in facts:
+            while not (stage.folder / "hangs").exists():
+                pass
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return update(journal, **facts)
+
+    monkeypatch.setattr(CampaignJournal, "update", full)
+    with pytest.raises(OSError, match="No space left"):
+        stage.conduct()
+    assert not psutil.pid_exists(int((stage.folder / "hangs").read_text()))
+    monkeypatch.undo()
+    assert stage.conduct() == 0
+    assert stage.classes == ["a", "b", "a", "b"]
+
+
+def test_a_damaged_journal_of_a_run_is_no_failed_run(stage: Stage) -> None:
+    """What a campaign does not expect is could-not-run with a sentence: 1 would say that a run has failed."""
+    stage.acts("refuse refuse")
+    assert stage.conduct() == 3
+    (stage.directory / "run-00").mkdir()
+    (stage.directory / "run-00" / "journal.jsonl").write_text('{"do": "open", "la\n')
+    command = [sys.executable, "-m", "drainproof", "campaign", "--resume", str(stage.directory)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert "could not run: drainproof itself broke: JSONDecodeError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sealed", "state", "code"),
+    [
+        ("pass fail", "done", 1), ("pass unknown", "done", 2), ("pass", "done", 0), ("pass fail refused", "done", 1),
+        ("pass refused", "could not run", 0),
+    ],
+)
+def test_a_run_that_was_finished_without_its_campaign_counts(stage: Stage, sealed: str, state: str, code: int) -> None:
+    """Whatever it found; only one that says itself that not all of it was done is made again."""
+    stage.acts("0 hang")
+    (stage.folder / "sealed").write_text(sealed)
+    program = stage.start()
+    program.kill()
+    program.wait()
+    (stage.folder / "go on").touch()
+    assert stage.conduct() == code
+    assert stage.states[:2] == [(1, "done"), (2, state)]
+    assert (stage.directory / "run-02").is_dir() == (state == "done")
+
+
+def test_a_certification_whose_number_was_never_written_down_is_waited_for(stage: Stage) -> None:
+    """The campaign was killed right after it began one: no second goes on beside it."""
+    stage.acts("0 hang")
+    program = stage.start()
+    program.kill()
+    program.wait()
+    content = json.loads((stage.directory / CAMPAIGN).read_text())
+    content["attempts"][-1]["pid"] = 0
+    (stage.directory / CAMPAIGN).write_text(json.dumps(content))
+    orphan = (stage.folder / "hangs").read_text()
+    program = stage.start(waits=False)
+    while f"still runs as process {orphan}" not in (stage.folder / "output").read_text():
+        assert program.poll() is None, (stage.folder / "output").read_text()
+    assert len((stage.folder / "calls").read_text().splitlines()) == 2
+    program.terminate()
+    assert program.wait(timeout=30) == 130
+    assert not goes_on(stage.directory)
+    assert (stage.directory / DISCARDED / "run-02" / "undone").exists()
+    assert stage.states == [(1, "done"), (2, "interrupted")]
 
 
 def test_a_killed_campaign_goes_on(stage: Stage) -> None:
@@ -242,6 +371,26 @@ def test_changed_facts_are_another_plan(stage: Stage) -> None:
         stage.conduct(target_facts=str(facts))
 
 
+def test_changed_files_are_noticed_by_who_goes_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with --resume, which names no file, from another directory, and in the middle of the campaign."""
+    monkeypatch.chdir(stage.folder)
+    (stage.folder / "mine.toml").write_text("a = 1")
+    (stage.folder / "facts").write_text("b = 1")
+    certify = (sys.executable, str(stage.folder / "certify.py"))
+    stage.acts("0 refuse refuse refuse refuse")
+    assert stage.conduct(profile="mine.toml", target_facts="facts") == 3
+    monkeypatch.chdir("/")
+    assert conduct(stage.directory, None, stage.said.append, certify) == 3
+    assert f"--profile={stage.folder / 'mine.toml'}" in (stage.folder / "calls").read_text()
+    for name in ("mine.toml", "facts"):
+        before = (stage.folder / name).read_text()
+        (stage.folder / name).write_text("changed = 2")
+        with pytest.raises(CannotRunError, match=f"{name} has changed since the campaign began"):
+            conduct(stage.directory, None, stage.said.append, certify)
+        (stage.folder / name).write_text(before)
+    assert conduct(stage.directory, None, stage.said.append, certify) == 0
+
+
 def test_what_is_no_place_for_a_campaign_is_refused(stage: Stage) -> None:
     """Other runs, a damaged journal, no campaign to resume, classes named twice, files that are missing."""
     (stage.directory / "old").mkdir(parents=True)
@@ -286,7 +435,9 @@ def test_the_journal_is_written_before_a_run_begins(stage: Stage) -> None:
     [
         (("campaign",), "Name each storage class with --storage-class"),
         (("campaign", "--resume", ".", "galera"), "or a campaign with --resume alone"),
-        (("campaign", "--resume", "."), "There is no campaign in ."),
+        (("campaign", "--resume", ".", "--repeat", "20"), "or a campaign with --resume alone"),
+        (("campaign", "--resume", ".", "--profile", "quick"), "or a campaign with --resume alone"),
+        (("campaign", "--resume", "."), "There is no campaign in /"),
         (("campaign", "--resume", "nowhere"), "'nowhere' does not exist"),
         (("campaign", "--storage-class", "a", "--storage-class", "a"), "names of their own, not ['a']"),
         (("sign", "nowhere", "--key", "key"), "cannot be read as the description of a run"),

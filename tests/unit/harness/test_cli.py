@@ -39,6 +39,21 @@ def test_a_mistake_is_one_sentence_and_exit_code_3(arguments: tuple[str, ...], s
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("command", ["gate", "rejudge", "show", "compare", "trend"])
+def test_a_command_without_its_arguments_is_no_success(command: str, tmp_path: Path) -> None:
+    """A script whose variable is empty asks for nothing: nothing was decided, and 0 would say GO."""
+    done = _drainproof(command, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Missing" in done.stderr
+
+
+def test_hostile_words_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    """What was asked for is told as it stands, but for what is not printable."""
+    done = _drainproof("certify", "--profile", "qu\x1b[2Jik", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "\x1b" not in done.stderr
+
+
 def test_an_unusable_kubeconfig_is_told(tmp_path: Path) -> None:
     """A cluster that cannot be reached is could-not-run, not fail."""
     (tmp_path / "config").write_text("apiVersion: v1\nkind: Config\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -23,9 +24,11 @@ from drainproof.api import (
     Resource,
 )
 from drainproof.errors import DrainproofError, NotFoundError, UnexpectedStateError, WaitTimeoutError
+from drainproof.settings import Profile
 from drainproof.vm import VirtualMachine
-from drainproof.wait import Deadline
-from fixtures.storage import why_no_snapshots
+from drainproof.wait import Deadline, wait
+from fixtures.bench import longest_seconds
+from fixtures.storage import delete_copies, why_no_snapshots
 from scenarios.bench import Guest, Line
 from scenarios.boot_storm import BootStorm
 from scenarios.disk_copies import Clone, Restore, Snapshot
@@ -67,7 +70,9 @@ class Machines:
         if name not in self.running:
             return None
         mac = "02:00:00:00:00:01" if self.same_mac or name == "bench-0" else "02:00:00:00:00:02"
-        return {"metadata": {"name": name, "uid": self.running[name]}, "status": {
+        claim = "bench-0-data" if name == "bench-0" else "restore-1-data"
+        volumes = [{"name": "root"}, {"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
+        return {"metadata": {"name": name, "uid": self.running[name]}, "spec": {"volumes": volumes}, "status": {
             "phase": "Running", "nodeName": "node-a", "interfaces": [{"ipAddress": "10.0.0.9", "mac": mac}],
             "conditions": [{"type": "Ready", "status": "True"}]}}
 
@@ -91,8 +96,8 @@ class Machines:
 class Answering(Guest):
     """A guest that answers at once."""
 
-    def hello(self, deadline: Deadline) -> tuple[Line, dict[str, Any]]:
-        return Line(10**18, "{}"), {}
+    def hello(self, deadline: Deadline, given_up: Callable[[], bool] = bool) -> tuple[Line, dict[str, Any]]:
+        return Line(10**18, "{}"), {"boot_id": f"boot-of-{self.vm}"}
 
 
 def guest_of(vm: str, address: str) -> Guest:
@@ -139,6 +144,9 @@ def test_a_snapshot_is_there_once_it_can_be_used() -> None:
     ({"phase": "InProgress", "readyToUse": False}, WaitTimeoutError),
     ({"phase": "Failed", "readyToUse": False}, UnexpectedStateError),
     ({**READY, "snapshotVolumes": {"excludedVolumes": ["data"]}}, UnexpectedStateError),
+    ({**READY, "snapshotVolumes": {"includedVolumes": ["root"]}}, UnexpectedStateError),
+    ({**READY, "snapshotVolumes": {}}, UnexpectedStateError),
+    ({"phase": "Succeeded", "readyToUse": True}, UnexpectedStateError),
 ])
 def test_a_snapshot_without_the_disk_is_none(status: Object, error: type[DrainproofError]) -> None:
     """One that never comes, that fails, and one that leaves out what it is for."""
@@ -180,6 +188,7 @@ def test_a_clone_is_started_asked_and_removed() -> None:
     fault = clone(cluster)
     told = fault.inject(soon())
     assert told["mac"] == {"bench-0": "02:00:00:00:00:01", "copy": "02:00:00:00:00:02"}
+    assert told["claims"] == {"bench-0": "bench-0-data", "copy": "restore-1-data"}
     assert fault.guest.vm == "copy"
     wanted = cluster.made[0][1]["spec"]
     assert wanted["target"]["name"] == "copy"
@@ -210,12 +219,66 @@ def test_a_storm_is_over_when_the_last_answers() -> None:
     )
     told = fault.inject(soon())
     assert set(told["answered_ns"]) == {"storm-0", "storm-1"}
+    assert told["boot_ids"] == {"storm-0": "boot-of-storm-0", "storm-1": "boot-of-storm-1"}
     assert [kind for kind, _ in cluster.made] == [CLAIMS.kind] * 2 + [MACHINES.kind] * 2
     fault.heal(soon())
     assert sorted(cluster.deleted) == [
         "PersistentVolumeClaim storm-0-data", "PersistentVolumeClaim storm-1-data",
         "VirtualMachine storm-0", "VirtualMachine storm-1",
     ]
+
+
+def test_a_storm_of_which_one_fails_asks_the_others_no_more() -> None:
+    """As when the run is broken off: whoever asks would go on for minutes."""
+    asked, ended = Event(), Event()
+
+    @dataclass(frozen=True)
+    class Silent(Guest):
+        def hello(self, deadline: Deadline, given_up: Callable[[], bool] = bool) -> tuple[Line, dict[str, Any]]:
+            if self.vm == "storm-0":
+                assert asked.wait(20)
+                raise DrainproofError("never answers")
+            asked.set()
+            wait("the asking is given up", given_up, until=bool, deadline=Deadline(20), every=0.01)
+            ended.set()
+            raise DrainproofError("given up")
+
+    specs = [spec.VmSpec(name=name, labels={}, image="i", claim=f"{name}-data", user_data_secret="s")
+             for name in ("storm-0", "storm-1")]
+    fault = BootStorm(
+        cluster=cast(Cluster, Machines(running={})), namespace="ns", machines=specs, claims=(),
+        guest_of=lambda vm, address: Silent(vm=vm, address=address),
+    )
+    with pytest.raises(DrainproofError, match="never answers"):
+        fault.inject(soon())
+    assert ended.is_set()
+
+
+def test_copies_go_before_what_they_were_made_of() -> None:
+    """Clones and restores, then snapshots; a kind that the cluster does not serve holds nothing up."""
+    left = {"VirtualMachineSnapshot": ["snap"], "VirtualMachineRestore": ["back"]}
+    gone: list[str] = []
+
+    class Copies:
+        def items(self, resource: Resource, namespace: str) -> list[Object]:
+            if resource == MACHINE_CLONES:
+                raise NotFoundError("GET", 404, "NotFound", "no such API")
+            return [{"metadata": {"name": name}} for name in left[resource.kind]]
+
+        def delete(self, resource: Resource, name: str, namespace: str) -> None:
+            left[resource.kind].remove(name)
+            gone.append(name)
+
+    delete_copies(cast(Cluster, Copies()), "ns", soon())
+    assert gone == ["back", "snap"]
+
+
+def test_an_operation_is_waited_for_beyond_its_limit() -> None:
+    """Otherwise a limit that is above the budgets could never be failed."""
+    profile = Profile(name="p")
+    assert longest_seconds(profile, "clone") > profile.limits.clone_seconds
+    assert longest_seconds(profile, "boot-storm") > profile.limits.boot_storm_seconds
+    assert longest_seconds(profile, "migration") == 0
 
 
 def answering(found: Callable[[], list[Object]]) -> Cluster:

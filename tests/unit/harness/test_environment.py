@@ -5,9 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from drainproof.errors import ApiError
 from drainproof.target import Target
-from fixtures.environment import cpu_model, environment, host, instrument, migration_limits, nodes
+from fixtures import environment as surroundings
+from fixtures.environment import (
+    cpu_model,
+    environment,
+    host,
+    instrument,
+    migration_limits,
+    nodes,
+    parameters_digest,
+    whole_gib,
+)
 
 
 def node(kernel: str) -> dict[str, Any]:
@@ -40,6 +52,58 @@ def test_nodes_that_are_alike_are_counted() -> None:
     assert "bootID" not in first
 
 
+@pytest.mark.parametrize(
+    ("quantity", "told"),
+    [
+        ("263837228Ki", "252Gi"), ("263837220Ki", "252Gi"), ("32Gi", "32Gi"), ("34359738368", "32Gi"),
+        ("34359738k", "32Gi"), ("100Mi", "100Mi"), ("", ""), ("<script>", "<script>"), ("1e9", "1e9"),
+    ],
+)
+def test_memory_is_told_in_whole_gib(quantity: str, told: str) -> None:
+    """A kernel that keeps some KiB more for itself makes no other machine; what is no quantity stays as it is."""
+    assert whole_gib(quantity) == told
+
+
+def test_nodes_whose_memory_differs_by_some_kib_are_of_one_kind() -> None:
+    first, second = node("6.1"), node("6.1")
+    first["status"]["capacity"]["memory"], second["status"]["capacity"]["memory"] = "263837228Ki", "263837220Ki"
+    (kind,) = nodes([first, second])
+    assert (kind["memory"], kind["count"]) == ("252Gi", 2)
+
+
+def test_other_parameters_have_another_digest_and_secrets_none() -> None:
+    """Two classes of one name are told apart; what a password is cannot be found by trying."""
+    digest = parameters_digest({"pool": "a", "replicas": "3"})
+    assert digest == parameters_digest({"replicas": "3", "pool": "a"})
+    assert digest != parameters_digest({"pool": "a", "replicas": "2"})
+    assert digest == parameters_digest({"pool": "a", "replicas": "3", "restUserPassword": "one"})
+    assert digest == parameters_digest({"pool": "a", "replicas": "3", "adminKey": "one"})
+
+
+class Unsteady(FakeCluster):
+    """Refuses a number of times before it answers."""
+
+    def __init__(self, times: int, **lists: Any) -> None:
+        super().__init__(**lists)
+        self.times = times
+
+    def items(self, resource: Any) -> Any:
+        self.times -= 1
+        if self.times >= 0:
+            raise ApiError("GET", 503, "Unavailable", "a moment")
+        return super().items(resource)
+
+
+def test_trouble_of_a_moment_is_no_property_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked again; what lasts is told as it is."""
+    lists: Any = {"nodes": [node("6.1")], "kubevirts": [], "storageclasses": []}
+    soon: Any = Unsteady(2, **lists)
+    assert environment(soon, Target(name="made"), "fast", workers=1)["nodes"][0]["count"] == 1
+    monkeypatch.setattr(surroundings, "ANSWER_SECONDS", 0.1)
+    never: Any = Unsteady(10**9, **lists)
+    assert "503" in environment(never, Target(name="made"), "fast", workers=1)["nodes"]["unknown"]
+
+
 def test_migration_limits_are_those_of_the_kubevirt_object() -> None:
     limits = {"bandwidthPerMigration": "64Mi"}
     assert migration_limits([{"spec": {"configuration": {"migrations": limits}}}]) == limits
@@ -52,7 +116,8 @@ def test_what_the_cluster_refuses_to_tell_is_told_and_a_class_without_its_parame
     cluster: Any = FakeCluster(
         nodes=ApiError("GET nodes", 403, "Forbidden", "no"), kubevirts=[], storageclasses=classes
     )
-    told = environment(cluster, Target(name="made"), "fast")
+    told = environment(cluster, Target(name="made"), "fast", workers=2)
+    assert told["workers"] == 2
     assert "403" in told["nodes"]["unknown"]
     assert told["storage_class"]["provisioner"] == "rbd.csi.ceph.com"
     assert "secret" not in str(told)

@@ -19,7 +19,7 @@ from drainproof.record.events import read_events
 from drainproof.wait import Deadline, wait
 from scenarios.bench import BenchError, Guest, Line
 from scenarios.fio import result_of
-from scenarios.io_ledger import COLUMNS, IoLedger
+from scenarios.io_ledger import COLUMNS, IoLedger, _Chunk
 from tests.unit.lab.test_image_storage_bench import PROGRAM
 
 FIO_SAYS = """{"fio version": "fio-3.33", "global options": {"size": "64m"}, "jobs": [{"error": 0,
@@ -146,6 +146,39 @@ def test_a_full_ledger_is_not_begun(guest: Guest, log: EventLog) -> None:
     with pytest.raises(DrainproofError, match="refused: 11 is not between 0 and 10"):
         ledger.open(Deadline(30))
     assert not ledger.is_open
+
+
+def test_a_ledger_that_is_full_says_so(guest: Guest, log: EventLog) -> None:
+    """It did not end by itself: the profile's time is over."""
+    ledger = IoLedger(guest, log, rate=100, room=5)
+    ledger.open(Deadline(30))
+    with pytest.raises(BenchError, match="is full: all of its 5 records.*storage.ledger_seconds"):
+        wait("it is full", ledger.check_alive, until=lambda _: False, deadline=Deadline(30))
+    ledger.close(Deadline(5))
+
+
+def test_a_write_that_is_not_answered_is_in_the_record(guest: Guest, log: EventLog, tmp_path: Path) -> None:
+    """With the time for which it was out, by the guest's clock."""
+    ledger = IoLedger(guest, log, rate=100, room=5)
+    said = ["begin boot 1000000000", "a 0 1000000000 1000100000 1002000000 0",
+            "h 1 1010000000 1010100000 2010100000 5000000"]
+    chunk = _Chunk()
+    for place, line in enumerate(said):
+        ledger._take(Line(10**9 * (7 + place), line), chunk)
+    (event,) = events(tmp_path, "waiting")
+    assert event.t_ns == 9 * 10**9
+    assert event.data == {
+        "session": 0, "seq": 1, "submitted_us": 10_100, "told_us": 1_010_100, "own_us": 5_000,
+    }
+    assert chunk.columns["seq"] == [0]
+
+
+def test_an_answer_that_nobody_wants_any_more_is_not_waited_for(guest: Guest) -> None:
+    """Who breaks off a storm does not wait for machines that are yet to boot."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asleep = Guest(vm="storm-0", address="127.0.0.1", port=silent.getsockname()[1])
+        with pytest.raises(BenchError, match="did not answer 'hello' in time"):
+            asleep.hello(Deadline(600), lambda: True)
 
 
 def test_a_guest_without_a_bench_says_so(log: EventLog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from drainproof.clock import Anchor
 from drainproof.errors import RecordError
 from drainproof.record import Case, CaseReader, Outcome, Run, RunInfo
+from drainproof.record.case import read_json, write_json
 from drainproof.record.spool import KEYED_ROW, header
 
 
@@ -110,6 +112,21 @@ def test_run_description_round_trips_and_refuses_other_formats(tmp_path: Path) -
     path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
     with pytest.raises(RecordError, match="format 99"):
         RunInfo.read(run.directory)
+
+
+def test_json_is_on_the_disk_before_its_name_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the directory is: whoever finds the new name after a power loss finds its content."""
+    path, synced = tmp_path / "one.json", list[tuple[str, bool]]()
+    fsync = os.fsync
+
+    def told(number: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{number}").readlink().name, path.exists()))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", told)
+    write_json(path, {"a": 1})
+    assert synced == [("one.json.tmp", False), (tmp_path.name, True)]
+    assert read_json(path) == {"a": 1}
 
 
 def test_anchor_converts_both_ways() -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,19 @@ from drainproof.clock import Anchor
 from drainproof.errors import CannotRunError, RecordError
 from drainproof.record import Run, RunInfo
 from drainproof.record.manifest import seal
-from drainproof.record.run_manifest import RUN_MANIFEST, renewable, seal_run, verify_run
+from drainproof.record.run_manifest import (
+    RUN_MANIFEST,
+    Verification,
+    own_differences,
+    renewable,
+    seal_run,
+    verification,
+    verify_run,
+)
 from drainproof.record.signature import SIGNATURE, Signed, renew, sign, verify_signature
 
 WHO = "release@example.org"
+CASES = ("drain", "loss")
 
 
 @pytest.fixture
@@ -31,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 def _make(folder: Path, name: str) -> Path:
     run = folder / name
     Run(run).describe(RunInfo(name, "2026-01-01T00:00:00Z", Anchor(5, 7), "drainproof certify", 1, {}, {}, {}))
-    for case in ("drain", "loss"):
+    for case in CASES:
         (run / case).mkdir()
         (run / case / "events.jsonl").write_text(f'{{"{name}": "{case}"}}\n')
         (run / case / "verdict.json").write_text('{"verdict": "pass"}')
@@ -101,7 +111,7 @@ CHANGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda run: shutil.copytree(run / "loss", run / "more"), "more/verdict.json was added"),
     (_swap, "drain/manifest.json was changed"),
     (lambda run: (run / RUN_MANIFEST).unlink(), "the run was never sealed"),
-    (lambda run: (run / RUN_MANIFEST).write_text("{"), "run-manifest.json: cannot be read"),
+    (lambda run: (run / RUN_MANIFEST).write_text("{"), "run-manifest.json is not a manifest of a run"),
     (lambda run: (run / RUN_MANIFEST).write_text("[" * 100_000), "run-manifest.json"),
     (lambda run: (run / RUN_MANIFEST).write_text('{"version": 2}'), "version 2 is not the version 1"),
     (lambda run: os.mkfifo(run / "drain" / "pipe"), "drain/pipe is no plain file"),
@@ -238,3 +248,51 @@ def test_the_agent_signs_with_the_public_key(run: Path, tmp_path: Path, monkeypa
     finally:
         agent.terminate()
         agent.communicate()
+
+
+def test_its_own_differences_leave_the_evidence_alone(run: Path) -> None:
+    """Description, verdicts and what was added are held against the manifest; samples are not read."""
+    assert own_differences(run) == []
+    (run / "drain" / "events.jsonl").write_text("")
+    assert own_differences(run) == []
+    shutil.copytree(run / "loss", run / "more")
+    (run / "refused.json").write_text("{}")
+    told = "".join(own_differences(run))
+    assert "more/verdict.json was added" in told
+    assert "refused.json was added" in told
+    (run / RUN_MANIFEST).unlink()
+    assert own_differences(run) == ["run-manifest.json is missing: the run was never sealed"]
+
+
+def test_what_cannot_be_read_is_no_difference(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told apart, and keeps the run from being signed and sealed anew all the same."""
+    opened = Path.open
+
+    def refused(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == "events.jsonl":
+            raise OSError(5, "Input/output error", str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
+    found = verification(run)
+    assert found.differences == ()
+    assert found.unreadable == tuple(f"{case}/events.jsonl: cannot be read: Input/output error" for case in CASES)
+    assert renewable(run, [run / "drain"]) == verify_run(run) == list(found.unreadable)
+    with pytest.raises(RecordError, match="is not signed"):
+        sign(run, run / "key")
+
+
+def test_the_bytes_that_were_verified_are_signed(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest that is exchanged once the run was verified is not vouched for."""
+    key, good = _key(tmp_path), (run / RUN_MANIFEST).read_bytes()
+
+    def exchanged(run: Path) -> Verification:
+        found = verification(run)
+        (run / RUN_MANIFEST).write_text("{}")
+        return found
+
+    monkeypatch.setattr("drainproof.record.signature.verification", exchanged)
+    sign(run, key)
+    allowed = _allow(tmp_path, key)
+    assert verify_signature(run, allowed, [WHO]).state is Signed.MISFIT
+    assert verify_signature(run, allowed, [WHO], manifest=good).state is Signed.GOOD

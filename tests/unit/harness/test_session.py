@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,8 +13,10 @@ import pytest
 from drainproof.api import HTTP_CHAOS, NETWORK_CHAOS, Cluster, Object, Resource
 from drainproof.errors import NotFoundError
 from drainproof.target import Target, TimerFacts
-from fixtures.description import _notes
-from fixtures.session import _case_name, _exit_code, _skip_without_what_is_needed, pytest_configure
+from fixtures import session
+from fixtures.description import Asked, _notes
+from fixtures.session import _case_name, _concluded, _exit_code, _skip_without_what_is_needed, pytest_configure
+from reports.verdict import Verdict
 
 
 @pytest.mark.parametrize(
@@ -25,15 +28,53 @@ from fixtures.session import _case_name, _exit_code, _skip_without_what_is_neede
         ("unknown", pytest.ExitCode.TESTS_FAILED, False, 2),
         ("unknown", pytest.ExitCode.TESTS_FAILED, True, 3),
         ("", pytest.ExitCode.TESTS_FAILED, False, 3),
-        ("", pytest.ExitCode.INTERRUPTED, False, 2),
+        ("", pytest.ExitCode.INTERRUPTED, False, 130),
+        ("pass", pytest.ExitCode.INTERRUPTED, False, 130),
+        ("unknown", pytest.ExitCode.INTERRUPTED, True, 130),
         ("pass", pytest.ExitCode.TESTS_FAILED, True, 3),
         ("pass", pytest.ExitCode.TESTS_FAILED, False, 2),
         ("pass", pytest.ExitCode.INTERNAL_ERROR, False, 2),
     ],
 )
 def test_the_worst_decides(verdict: str, status: int, refused: bool, code: int) -> None:
-    """Fail, then could-not-run, then unknown; only a pass in a session without any error is 0."""
+    """Fail, then interrupted, could-not-run, unknown; only a pass in a session without any error is 0."""
     assert _exit_code(verdict, status, refused=refused) == code
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "broken", "told", "sealed"),
+    [
+        ("fail", "publish", "fail", True), ("pass", "publish", "unknown", True), ("pass", "", "pass", True),
+        ("fail", "seal_run", "fail", False), ("pass", "seal_run", "unknown", False),
+        ("fail broken", "", "fail", False), ("pass broken", "", "unknown", False), ("", "", "", True),
+    ],
+)
+def test_what_cannot_be_rendered_takes_no_failure_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verdicts: str, broken: str, told: str, sealed: bool
+) -> None:
+    """Judged and sealed before anything is rendered; whatever breaks then, a refuted claim is refuted."""
+    done: list[str] = []
+
+    def judged(_run: Path) -> Iterator[tuple[Path, Any]]:
+        for word in verdicts.split():
+            if word == "broken":
+                raise RuntimeError("cannot be read")
+            yield tmp_path, SimpleNamespace(verdict=Verdict(word))
+
+    def step(name: str) -> Any:
+        def do(*_: Any) -> None:
+            if name == broken:
+                raise OSError("No space left on device")
+            done.append(name)
+
+        return do
+
+    monkeypatch.setattr(session, "judged", judged)
+    for name in ("seal_run", "publish"):
+        monkeypatch.setattr(session, name, step(name))
+    assert _concluded(tmp_path) == told
+    assert ("seal_run" in done) == sealed
+    assert done == sorted(done, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +87,19 @@ def test_the_worst_decides(verdict: str, status: int, refused: bool, code: int) 
 def test_a_case_s_directory_needs_no_quotes(test: str, directory: str) -> None:
     """The parameters of a test are in its case's name, without brackets, blanks or slashes."""
     assert _case_name(test) == directory
+
+
+def test_what_was_asked_for_is_known_to_the_record() -> None:
+    """With pytest-xdist and without it, whose option is not there then."""
+    options = {
+        "profile": "quick", "target_facts": None, "storage_class": "fast", "keyword": "drain", "numprocesses": 3,
+    }
+    paths = [str(session.SUITES / "storage"), "elsewhere/test_other.py"]
+    config: Any = SimpleNamespace(args=paths, getoption=lambda name, *default: options.get(name, *default))
+    expected = Asked(tests=("storage",), profile="quick", storage_class="fast", keyword="drain", workers=3)
+    assert session._asked_for(config) == expected
+    del options["numprocesses"]
+    assert session._asked_for(config).workers == 0
 
 
 def test_scaled_timers_are_stated() -> None:
@@ -92,7 +146,10 @@ def signals() -> Iterator[None]:
 
 def configured() -> None:
     """What the plugin does to the process when a session begins."""
-    pytest_configure(cast(pytest.Config, SimpleNamespace(stash={}, addinivalue_line=lambda *_: None)))
+    plugins = SimpleNamespace(register=lambda plugin: None)
+    pytest_configure(
+        cast(pytest.Config, SimpleNamespace(stash={}, addinivalue_line=lambda *_: None, pluginmanager=plugins))
+    )
 
 
 @pytest.mark.usefixtures("signals")

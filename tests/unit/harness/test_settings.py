@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from drainproof.errors import CannotRunError
-from drainproof.settings import load_profile
+from drainproof.settings import MOST_RECORDS, load_profile
 from drainproof.target import read_target
+from lab.image.recipe import GUEST
 
 PROFILES = Path(__file__).parents[3] / "suites" / "profiles"
 
@@ -76,3 +77,16 @@ def test_a_target_file_names_vantage_points(tmp_path: Path) -> None:
     (tmp_path / "prod.toml").write_text('[[vantages]]\nname = "node-1"\nexec = ["nsenter", "--net=/run/netns/x"]\n')
     (vantage,) = read_target(tmp_path / "prod.toml").vantages
     assert (vantage.name, vantage.exec) == ("node-1", ("nsenter", "--net=/run/netns/x"))
+
+
+def test_a_ledger_that_the_guest_would_refuse_is_refused_at_once(tmp_path: Path) -> None:
+    """Before anything is deployed; as many writes as the guest's own program takes are fine."""
+    bench = (GUEST / "root/usr/lib/drainproof/storage-bench").read_text()
+    assert "MOST_RECORDS = 1 << 20\n" in bench
+    path = tmp_path / "mine.toml"
+    path.write_text("[storage]\nwrite_rate = 1024.0\nledger_seconds = 1024.0\n")
+    storage = load_profile(str(path), tmp_path).storage
+    assert storage.write_rate * storage.ledger_seconds == MOST_RECORDS
+    path.write_text("[storage]\nwrite_rate = 5000.0\n")
+    with pytest.raises(CannotRunError, match="makes 4500000 writes; the guest's ledger has room for 1 to 1048576"):
+        load_profile(str(path), tmp_path)

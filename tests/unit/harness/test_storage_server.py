@@ -77,6 +77,25 @@ def test_a_server_that_runs_on_was_not_paused(program: str, tmp_path: Path) -> N
     assert (tmp_path / "asked").read_text().splitlines()[-2].endswith(" resume")
 
 
+def test_a_server_that_somebody_else_paused_is_left_alone(program: str, tmp_path: Path) -> None:
+    """It was not running before; who paused it has a reason."""
+    (tmp_path / "state").write_text("paused\n")
+    fault = paused(program, tmp_path)
+    with pytest.raises(WaitTimeoutError, match="is running"):
+        fault.inject(Deadline(5, FakeClock()))
+    assert fault.heal(Deadline(5, FakeClock())) == {"status": "left as it was"}
+    assert (tmp_path / "state").read_text() == "paused\n"
+
+
+@pytest.mark.parametrize(("said", "state"), [
+    ("not running", "down"), ("running, not paused", "running"), ("paused, not running", "paused"),
+])
+def test_what_is_denied_is_not_so(program: str, tmp_path: Path, said: str, state: str) -> None:
+    """Without patterns of the target's own."""
+    (tmp_path / "state").write_text(f"{said}\n")
+    assert server(program).status()[0] == state
+
+
 def test_a_server_that_went_on_by_itself_did_not_last(program: str, tmp_path: Path) -> None:
     """Nobody knows for how long it stood still."""
     fault = paused(program, tmp_path)
@@ -126,6 +145,17 @@ def test_the_same_server_after_a_failover_was_never_killed(program: str, tmp_pat
     silent = FailOver(server=server(program, generation_pattern=""))
     silent.inject(Deadline(30, FakeClock()))
     assert silent.heal(Deadline(30, FakeClock()))["generation"] == ""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_generation_that_is_not_found_is_no_other(program: str, tmp_path: Path, moment: str) -> None:
+    """A pattern that fits no more would make every failover one."""
+    fault = FailOver(server=server(program))
+    if moment == "after":
+        fault.inject(Deadline(30, FakeClock()))
+    (tmp_path / "pid").write_text("none\n")
+    with pytest.raises(StorageServerError, match="generation_pattern finds nothing"):
+        (fault.inject if moment == "before" else fault.heal)(Deadline(30, FakeClock()))
 
 
 @pytest.mark.parametrize(("changes", "words"), [

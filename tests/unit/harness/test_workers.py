@@ -19,6 +19,7 @@ PLUGIN = '''
 """Instead of a cluster: a session whose controller opens a run in a directory."""
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,7 @@ from drainproof.journal import Journal
 from drainproof.record import Run
 from drainproof.target import Target
 from fixtures import session
+from reports.verdict import Verdict
 
 HERE = Path(__file__).parent
 
@@ -38,6 +40,8 @@ def target(config, profile, progress):
     if (HERE / "refuse").exists():
         raise CannotRunError("There is no cluster; make one.")
     yield Target(name="fake", address_pool=("10.0.0.1",))
+    if (HERE / "break").exists():
+        raise RuntimeError("The cluster does not answer.")
     (HERE / "opened").open("a").write("closed\\n")
 
 
@@ -58,10 +62,10 @@ session.SUITES = HERE / "suites"
 
 def publish(directory, stream):
     (HERE / "published").open("a").write(f"{directory.name}\\n")
-    return "pass"
 
 
 session.publish = publish
+session.judged = lambda directory: [(directory, SimpleNamespace(verdict=Verdict.PASS))]
 session.seal_run = lambda directory: None
 '''
 
@@ -82,6 +86,15 @@ def test_share(number, pytestconfig, target, run, cluster):
 
 def test_refused(run):
     raise CannotRunError("This cannot be done; do that.")
+
+
+@pytest.mark.parametrize("what", ["the power/of a node"])
+def test_lacking(run, what):
+    pytest.skip(f"the target lacks {what}")
+
+
+def test_interrupted(run):
+    raise KeyboardInterrupt
 '''
 
 
@@ -108,7 +121,7 @@ def test_one_target_and_one_run_for_all_workers(project: Path) -> None:
 
     What one worker could not run reaches the controller: it is told, and the run is no pass.
     """
-    done = run_pytest(project, "-n", "2", "--verdict-exit-code", "suites")
+    done = run_pytest(project, "-n", "2", "--verdict-exit-code", "-k", "not interrupted", "suites")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "could not run: This cannot be done; do that." in done.stderr
     assert (project / "opened").read_text().split() == ["target", "closed"]
@@ -118,6 +131,33 @@ def test_one_target_and_one_run_for_all_workers(project: Path) -> None:
     assert all(path.read_text() == path.name[2] for path in written.values())
     entries = (project / "runs" / "one" / "journal.jsonl").read_text().splitlines()
     assert [json.loads(entry)["do"] for entry in entries] == ["close"]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_what_was_skipped_is_recorded(project: Path, workers: tuple[str, ...]) -> None:
+    """Beside what was refused, with the reason: a case that did not begin was not certified."""
+    done = run_pytest(project, *workers, "--verdict-exit-code", "-k", "lacking", "suites")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (case,) = json.loads((project / "runs" / "one" / "skipped.json").read_text())["cases"]
+    assert (case["case"], case["reason"]) == ("lacking-the-power-of-a-node", "the target lacks the power/of a node")
+    assert not (project / "runs" / "one" / "refused.json").exists()
+
+
+def test_an_interrupted_session_says_so(project: Path) -> None:
+    """By an exit code of its own, and in the record: not all that was asked for was done."""
+    done = run_pytest(project, "--verdict-exit-code", "-k", "interrupted", "suites")
+    assert done.returncode == 130, done.stdout + done.stderr
+    (reason,) = json.loads((project / "runs" / "one" / "refused.json").read_text())["reasons"]
+    assert reason.startswith("The session was interrupted")
+
+
+def test_what_cannot_be_closed_is_no_refuted_claim(project: Path) -> None:
+    """pytest itself would end with 1; the run is published all the same, and nothing passes."""
+    (project / "break").touch()
+    done = run_pytest(project, "-n", "2", "--verdict-exit-code", "suites/test_share.py::test_share")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "could not be closed: RuntimeError: The cluster does not answer." in done.stderr
+    assert (project / "published").exists()
 
 
 def test_a_target_that_cannot_be_had_starts_no_worker(project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from tests.unit.reports.records import Record, good_record
 NOW = "2026-01-03T00:00:00Z"
 """Two days after the records were made."""
 CLASS = "lab-shared"
+PROFILE = "tried"
+"""None that is shipped: the record's settings are those of no profile."""
 TEST = "test_drain.py::test_drain_of_every_node"
 CASE = "drain_of_every_node"
 POLICY = f"""
 name = "cut-over"
 [evidence]
-profiles = ["quick"]
+profiles = ["tried"]
 emulated = true
 max_age_days = 7
 [[require]]
@@ -35,12 +38,21 @@ repetitions = 2
 def write_run(run: Path, spoil: Callable[[Record], object] = lambda _: None) -> Path:
     """A judged and sealed run, as a session leaves it; `spoil` changes the record before."""
     record = good_record()
+    record.settings["name"] = PROFILE
     record.target |= {"storage_classes": {"shared": CLASS}}
     record.event(-60.5, "run", "note", run.name)
     spoil(record)
-    judge(record.write(run))
+    case = record.write(run)
+    edit(run / "run.json", lambda info: info["anchor"].update(wall_ns=info["anchor"]["wall_ns"] + _offset(run.name)))
+    reseal_case(case)
+    judge(case)
     seal_run(run)
     return run
+
+
+def _offset(name: str) -> int:
+    """No two runs begin at the same nanosecond."""
+    return zlib.crc32(name.encode("utf-8", "replace")) % 1000
 
 
 def edit(path: Path, change: Callable[[Any], object]) -> None:

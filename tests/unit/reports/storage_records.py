@@ -35,7 +35,10 @@ def disk_record(kind: str = "snapshot", **told: Any) -> Record:
     record.event(-6, "storage", "deployed", namespace=NAMESPACE, storage_class="shared", vms=vms, boot_id=BOOT)
     for phase, begin, end in (("baseline", 0.0, BASELINE), ("fault/1", BASELINE, OVER), ("settle/1", OVER, END)):
         _phase(record, phase, begin, end)
-    facts = {"requested_ns": at(BEGUN), "ready_ns": at(DONE), "snapshot": "snap"} if kind == "snapshot" else {}
+    facts: dict[str, Any] = {}
+    if kind == "snapshot":
+        facts = {"requested_ns": at(BEGUN), "ready_ns": at(DONE), "snapshot": "snap"}
+        facts["volumes"] = {"includedVolumes": ["data"], "excludedVolumes": ["root", "cidata"]}
     fault(record, 1, kind, BEGUN, DONE, **{**facts, **told})
     session(record, 1, OPENED, END + 0.5, 0)
     verified(record, END + 1, last=len(rows(record)["seq"]) - 1)
@@ -123,6 +126,25 @@ def hold(record: Record, begin: float, seconds: float, *, by: str = "disk") -> N
     if by == "disk":
         for place in held[1:]:
             columns["submitted"][place] = until  # one at a time
+
+
+def waits_for_ever(record: Record, begin: float, told: float) -> None:
+    """A write is given to the disk, and the guest tells once a second that it is out; the ledger then breaks off."""
+    columns = rows(record)
+    kept = number_at(begin) + 1
+    for column in columns.values():
+        del column[kept:]
+    record.drop("io-ledger", "verified")
+    given = round((begin - OPENED) * 1e6)
+    for second in range(1, round(told - begin) + 1):
+        record.event(
+            begin + second, "io-ledger", "waiting", VM, session=1, seq=kept, submitted_us=given,
+            told_us=given + second * 1_000_000, own_us=0,
+        )
+    end = record.found("io-ledger", "end")[0]
+    end["t_ns"] = at(told + 0.5)
+    end["data"] |= {"orderly": False, "next": None, "acknowledged": kept, "reason": ""}
+    record.events.sort(key=lambda event: event["t_ns"])
 
 
 def _phase(record: Record, phase: str, begin: float, end: float) -> None:

@@ -307,7 +307,7 @@ def test_a_run_that_was_altered_is_refused(tmp_path: Path) -> None:
     assert not any("never sealed" in remark for remark in compared(tmp_path).remarks)
     path = tmp_path / "run-002" / "drain" / "verdict.json"
     path.write_text(path.read_text().replace('"value": ', '"value": 0'))
-    assert "run-002 was altered: drain/verdict.json" in refusal(tmp_path)
+    assert "run-002 is not as it was sealed: drain/verdict.json" in refusal(tmp_path)
 
 
 def test_a_verdict_that_was_added_later_is_refused(tmp_path: Path) -> None:

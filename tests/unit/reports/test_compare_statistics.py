@@ -16,14 +16,12 @@ from reports.compare.statistics import (
     cliffs_delta,
     fisher,
     hodges_lehmann,
-    holm,
-    rank_test,
     reachable,
     runs_needed,
-    share_interval,
     shift_interval,
     smallest,
 )
+from reports.statistics import holm, rank_test, share_interval
 
 NUMBERS = st.lists(st.integers(0, 40), min_size=1, max_size=9).map(lambda some: np.array(some, np.float64))
 

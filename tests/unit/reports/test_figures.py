@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,94 @@ def test_a_migration_that_failed_has_no_time(tmp_path: Path) -> None:
     assert failed["migration time", "portal-a"].value is None
     assert "Failed" in failed["migration time", "portal-a"].reason
     assert failed["migration time", "portal-b"].value is not None
+
+
+def test_a_migration_that_nobody_watched_took_no_zero_seconds(tmp_path: Path) -> None:
+    """Who made it says that it succeeded; only the watch says when."""
+    record = good_record()
+    record.drop("watch", "vmim", lambda event: event["data"]["vmi"] == "portal-a")
+    record.event(
+        drain_begin(0) + 3, "migrate", "outcome", "portal-a", vm="portal-a", vmim="evacuation-portal-a",
+        phase="Succeeded",
+    )
+    blind = found(record, tmp_path)["migration time", "portal-a"]
+    assert (blind.value, blind.reason) == (
+        None, "the watch did not tell both when it was running and when it had ended"
+    )
+
+
+def test_the_preparation_of_a_migration_lies_before_it_runs(tmp_path: Path) -> None:
+    """Volumes are attached on the target before the guest begins to move."""
+    good = found(good_record(), tmp_path / "good")
+    assert value(good, "migration preparation", "portal-a") == pytest.approx(0.7)
+    assert value(good, "migration time", "portal-a") == pytest.approx(1.9)
+    assert good["migration time", "portal-a"].resolution == pytest.approx(0.1)
+
+
+def test_a_migration_that_was_told_to_fail_is_not_missed(tmp_path: Path) -> None:
+    """Its time is nobody's finding, and would be missing in every run."""
+    record = good_record()
+    begin, facts = drain_begin(0), {"fault": "migration-cancel", "target": "portal-a"}
+    record.event(begin, "run", "phase", phase="fault/1", state="begin")
+    record.event(begin + 4, "run", "phase", phase="fault/1", state="end")
+    for seconds, kind in ((0.1, "begin"), (3.0, "injected"), (3.1, "healed"), (3.2, "end")):
+        told = {"expects": {"moved": {"portal-a": "Failed"}}} if kind == "begin" else {}
+        record.event(begin + seconds, "fault", kind, "migration-cancel/1", **facts, **told)
+    for event in record.found("watch", "vmim"):
+        if event["data"]["vmi"] == "portal-a" and event["data"]["phase"] == "Succeeded":
+            event["data"]["phase"] = "Failed"
+    told_to_fail = found(record, tmp_path)
+    assert ("migration time", "portal-a") not in told_to_fail
+    assert told_to_fail["migration time", "portal-b"].value is not None
+
+
+def test_a_family_that_breaks_keeps_what_it_told_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One event of an odd shape takes no other figure away."""
+
+    def broken(_: Evidence) -> Iterator[Figure]:
+        yield Figure(axis="first", object="a", value=1.0, unit="s")
+        raise KeyError("odd")
+
+    monkeypatch.setattr("reports.figures.FAMILIES", (broken,))
+    told = found(good_record(), tmp_path)
+    assert told["first", "a"].value == 1
+    (other,) = [figure for key, figure in told.items() if key != ("first", "a")]
+    assert other.value is None
+    assert "KeyError: 'odd'" in other.reason
+
+
+def test_the_observers_stall_in_the_baseline_is_not_normal(tmp_path: Path) -> None:
+    """Otherwise a gap of a second after it would be none."""
+    record = good_record()
+    record.silence("http-new/vip", 1.0, 3.0)
+    record.event(3.0, "probe", "stall", start_ns=at(1.1), end_ns=at(2.95))
+    record.silence("http-new/vip", drain_begin(1), drain_begin(1) + 1.5)
+    assert value(found(record, tmp_path), "total unavailability", "http-new/vip") == pytest.approx(1.2, abs=0.3)
+
+
+def test_without_a_baseline_nothing_is_known_to_exceed_it(tmp_path: Path) -> None:
+    """The longest silence is a figure all the same."""
+    record = good_record()
+    begin, end = at(-0.1), at(drain_begin(0))
+    record.samples["http-new/vip"] = [row for row in record.samples["http-new/vip"] if not begin < row[1] < end]
+    told = found(record, tmp_path)
+    total = told["total unavailability", "http-new/vip"]
+    assert (total.value, total.at_least) == (None, False)
+    assert "baseline" in total.reason
+    assert told["downtime", "http-new/vip"].value is not None
+
+
+def test_what_a_broken_off_run_measured_of_clients_and_replication_is_at_least(tmp_path: Path) -> None:
+    """The baseline was whole."""
+    record = good_record()
+    record.drop("run", "phase", lambda event: event["data"]["phase"] == "settle/3")
+    cut = found(record, tmp_path)
+    for axis, name in (("p99 latency, {}", "http-new"), ("flow control, {}", "portal-a")):
+        assert cut[axis.format("disturbed"), name].at_least
+        assert not cut[axis.format("baseline"), name].at_least
+    assert cut["failed operations", "http-new"].at_least
 
 
 def test_a_drain_that_was_given_up_lasted_at_least(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from reports.gate.__main__ import main
 from reports.gate.decision import weigh
 from reports.gate.examined import ExaminedRun, examine
 from reports.gate.holding import reasons_of
-from reports.gate.policy import FigureLimit, Requirement
+from reports.gate.policy import FigureLimit, Requirement, load_policy
 from reports.gate.rate import runs_needed, upper_bound
 from reports.judge import conclude, judge
 from reports.rejudge import main as rejudge
@@ -86,7 +86,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 
 def _weighed(examined: list[ExaminedRun], folder: Path, policy: str) -> dict[str, Any]:
-    return weigh(examined, write_policy(folder, policy), datetime.fromisoformat(NOW)).as_json()
+    return weigh(examined, load_policy(write_policy(folder, policy)), datetime.fromisoformat(NOW)).as_json()
 
 
 def test_everything_right_is_go(folder: Path) -> None:
@@ -209,7 +209,7 @@ def test_two_records_of_one_run_are_told(folder: Path) -> None:
 
 
 CONDITIONS: list[tuple[str, str, str]] = [
-    ('profiles = ["quick"]', 'profiles = ["standard"]', "the profile 'standard': quick"),
+    ('profiles = ["tried"]', 'profiles = ["standard"]', "the profile 'standard': tried"),
     ("emulated = true", "emulated = false", "guests on real hardware: emulated guests"),
     ("emulated = true", 'emulated = true\ntargets = ["prod-*"]', "the target 'prod-*': lab"),
     ("emulated = true", 'emulated = true\ncontexts = ["prod"]', "the context 'prod': "),
@@ -223,6 +223,9 @@ CONDITIONS: list[tuple[str, str, str]] = [
     (f'["{TEST}"]', f'["{TEST}", "galera/*"]', "test 'galera/*': 2 runs that pass"),
     ("repetitions = 2", 'claims = ["service.survives"]', "the claim 'service.survives': the case makes no such claim"),
     ("repetitions = 2", 'limits = { "service.survives" = 1 }', "the case makes no such claim"),
+    ("max_age_days = 7", 'same = ["kubevrit"]', "a known version of kubevrit in all: the record does not tell"),
+    (f'["{CLASS}"]', f'["{CLASS}", "netapp-*"]', f"{TEST} on storage classes 'netapp-*': 2 runs that pass on each"),
+    ("repetitions = 2", 'limits = { "service.*" = 1 }', "claim service.*: a claim with a measured value"),
     ("repetitions = 2", 'figures = [{ axis = "colour", at_most = 1 }]', "the case has no such figure"),
 ]
 
@@ -282,7 +285,7 @@ def test_every_reason_appears(folder: Path) -> None:
     _run_file(folder / "runs" / "run-a")
     write_run(folder / "runs" / "run-c", lambda record: record.silence("http-new/portal-a", 7, 12))
     policy = POLICY.replace("emulated = true", "").replace("max_age_days = 7", "max_age_days = 1").replace(
-        'profiles = ["quick"]', 'versions = { kernel = "6.*" }'
+        'profiles = ["tried"]', 'versions = { kernel = "6.*" }'
     )
     code, answer = ask(folder, policy=policy)
     told = reasons(answer)
@@ -476,7 +479,7 @@ def test_a_session_seals_its_run(tmp_path: Path, made: Path) -> None:
     shutil.copytree(run / CASE, run / "other")
     (run / "other" / "manifest.json").unlink()
     judge(run / CASE)
-    assert session._publish(session.SessionRecord(directory=run)) == "unknown"
+    assert session._concluded(run) == "unknown"
     assert verify_run(run) == ["other/manifest.json is missing: the record was never sealed"]
 
 

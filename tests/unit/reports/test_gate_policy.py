@@ -17,7 +17,7 @@ EXAMPLE = DOCS / "examples" / "gate-policy.toml"
 
 def test_the_example_is_a_policy() -> None:
     """The policy that the documentation shows can be used as it stands."""
-    policy = load_policy(EXAMPLE)
+    policy = load_policy(EXAMPLE).policy
     assert [wanted.repetitions for wanted in policy.require] == [10, 5]
     assert policy.signature is not None
     assert policy.evidence.versions == {"kubevirt": "v1.9.*"}
@@ -27,7 +27,7 @@ def test_the_short_example_is_a_policy(tmp_path: Path) -> None:
     """What docs/gate.md shows inline can be used as well, and its table names every key."""
     text = (DOCS / "gate.md").read_text()
     (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert load_policy(write_policy(tmp_path, block)).require[0].repetitions == 10
+    assert load_policy(write_policy(tmp_path, block)).policy.require[0].repetitions == 10
     for prefix, model in (("evidence", Evidence), ("require", Requirement), ("signature", Signature)):
         for key in model.model_fields:
             assert f"`{prefix}.{key}`" in text or f"`{key}`" in text, key
@@ -35,7 +35,7 @@ def test_the_short_example_is_a_policy(tmp_path: Path) -> None:
 
 def test_the_defaults_are_strict(tmp_path: Path) -> None:
     """What a policy does not say lets in no emulated, quick or mixed runs, and allows no failure."""
-    policy = load_policy(write_policy(tmp_path, 'name = "p"\n[[require]]\ntests = ["x"]\n'))
+    policy = load_policy(write_policy(tmp_path, 'name = "p"\n[[require]]\ntests = ["x"]\n')).policy
     (wanted,), evidence = policy.require, policy.evidence
     assert (evidence.emulated, evidence.profiles, evidence.same) == (False, ("standard",), ("kubernetes", "kubevirt"))
     assert (wanted.claims, wanted.repetitions, wanted.failures_allowed) == (("*",), 1, 0)
@@ -60,6 +60,13 @@ def test_the_defaults_are_strict(tmp_path: Path) -> None:
         ("repetitions = 2", 'figures = [{ axis = "downtime", at_mst = 1 }]', "did you mean 'at_most'?"),
         ("[[require]]", '[signature]\nallowed_signers = "x"\nidentities = []\n[[require]]', "signature.identities"),
         ("[[require]]", '[signature]\nallowed_signers = "x"\nidentities = ["-O"]\n[[require]]', "other characters"),
+        ("repetitions = 2", 'limits = { "outage.udp" = inf }', "require.0.limits.outage.udp: Input should be a finite"),
+        ("repetitions = 2", 'limits = { "outage.udp" = { at_most = nan } }', "at_most: Input should be a finite"),
+        ("repetitions = 2", 'limits = { "outage.udp" = -1 }', "greater than or equal to 0"),
+        ("repetitions = 2", 'figures = [{ axis = "downtime", at_most = -1 }]', "greater than or equal to 0"),
+        ("repetitions = 2", 'figures = [{ axis = "x", at_most = 1, at_least = 2 }]', "wants at_least more than"),
+        ("max_age_days = 7", "max_age_days = inf", "evidence.max_age_days: Input should be a finite number"),
+        ("max_age_days = 7", "max_age_days = 1e12", "evidence.max_age_days: Input should be less than or equal"),
         (POLICY, "name = ", "cannot be read"),
     ],
 )

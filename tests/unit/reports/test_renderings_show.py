@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tests.browser.hostile import spoil
 from tests.unit.reports.fault_records import fault_record
 from tests.unit.reports.records import Record, good_record
 
+PROJECT = Path(__file__).resolve().parents[3]
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -93,6 +96,44 @@ def test_a_run_of_many_cases_has_a_line_for_each(tmp_path: Path, capsys: pytest.
     assert lines[2].startswith("FAIL    second")
     assert show([str(tmp_path / "run-1"), "--case", "first"]) == 0
     assert "Timeline (UTC)" in capsys.readouterr().out
+
+
+def test_a_case_that_was_never_judged_is_told_and_certifies_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its test broke off: the run is undecided, whatever the other cases say; each of these can still be shown."""
+    judge(good_record().write(tmp_path / "run-1", "first"))
+    good_record().write(tmp_path / "run-1", "second")
+    assert show([str(tmp_path / "run-1")]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("UNDECIDED (unknown): 2 cases")
+    assert lines[2].startswith("UNKNOWN second  it broke off")
+    assert show([str(tmp_path / "run-1"), "--case", "first"]) == 0
+
+
+def test_a_verdict_of_an_odd_shape_is_not_taken_for_a_refuted_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = good_record().write(tmp_path / "run-1", "first")
+    judge(case)
+    stored = case / "verdict.json"
+    content = json.loads(stored.read_text())
+    content["claims"][0]["measured"] = "far"
+    stored.write_text(json.dumps(content))
+    assert show([str(tmp_path / "run-1")]) == 3
+    assert "could not show: the record is of an odd shape" in capsys.readouterr().err
+
+
+def test_who_stops_reading_changes_no_exit_code(tmp_path: Path) -> None:
+    judge(good_record().write(tmp_path / "run-1", "first"))
+    program = subprocess.Popen(
+        [sys.executable, "-m", "reports.show", str(tmp_path / "run-1")], cwd=PROJECT, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdout is not None
+    program.stdout.close()
+    _, errors = program.communicate(timeout=60)
+    assert (program.returncode, errors) == (0, b"")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--case", "third"], ["--colour"]])

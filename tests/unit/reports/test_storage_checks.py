@@ -14,9 +14,11 @@ from tests.unit.reports.storage_records import (
     ANOTHER_BOOT,
     BASELINE,
     BEGUN,
+    BOOT,
     DONE,
     END,
     NETWORK_US,
+    OPENED,
     PERIOD,
     VM,
     disk_record,
@@ -25,6 +27,7 @@ from tests.unit.reports.storage_records import (
     restored_record,
     rows,
     verified,
+    waits_for_ever,
 )
 from tests.unit.reports.timeline import at
 
@@ -119,6 +122,10 @@ def test_a_restored_machine_certifies(judged: Judge) -> None:
         (OPERATIONS, told("fault", "injected", ready_ns=at(BEGUN + 61)), FAIL, "took 61.0 s; 60 s allowed"),
         (OPERATIONS, told("fault", "injected", ready_ns=None), UNKNOWN, "does not tell how long"),
         (OPERATIONS, gone("fault", "injected"), UNKNOWN, "does not tell how long"),
+        (OPERATIONS, told("fault", "injected", volumes={"excludedVolumes": ["data"]}), FAIL, "leaves the disk out"),
+        (OPERATIONS, told("fault", "injected", volumes={"includedVolumes": []}), UNKNOWN, "does not tell that"),
+        (OPERATIONS, told("fault", "injected", volumes={}), UNKNOWN, "does not tell that it holds the disk"),
+        (OPERATIONS, told("fault", "injected", volumes="data"), UNKNOWN, "does not tell that it holds the disk"),
     ],
 )
 def test_a_spoiled_record(claim_of: ClaimOf, claim: str, spoil: Spoil, verdict: Verdict, reason: str) -> None:
@@ -172,7 +179,7 @@ def test_a_pause_that_no_write_felt_proves_nothing(claim_of: ClaimOf) -> None:
 
 
 def test_a_failover_is_given_its_own_limit(claim_of: ClaimOf) -> None:
-    """Whatever its command took, the writes have to go on within the recovery limit."""
+    """Whatever its command took, the writes have to go on within the recovery limit; it is proved by who felt it."""
     record = disk_record("storage-failover")
     record.settings["limits"]["io_recovery_seconds"] = 3.0
     hold(record, BEGUN, 2.5)
@@ -216,10 +223,11 @@ def test_a_restore_of_an_unknown_snapshot_is_not_judged(claim_of: ClaimOf) -> No
 
 def cloned() -> Record:
     """The machine was cloned, and the clone's disk was read."""
-    moments = {"requested_ns": at(BEGUN), "cloned_ns": at(BEGUN + 1), "answered_ns": at(DONE)}
+    moments = {"requested_ns": at(BEGUN), "cloned_ns": at(BEGUN + 0.3), "answered_ns": at(DONE)}
     mac = {VM: "02:00:00:00:00:01", "copy": "02:00:00:00:00:02"}
-    record = disk_record("clone", clone="copy", mac=mac, **moments)
-    verified(record, DONE + 0.1, last=number_at(BEGUN), vm="copy", boot_id=ANOTHER_BOOT, source=VM)
+    claims = {VM: "bench-0-data", "copy": "restore-1-data"}
+    record = disk_record("clone", clone="copy", mac=mac, claims=claims, **moments)
+    verified(record, DONE + 3, last=number_at(BEGUN), vm="copy", boot_id=ANOTHER_BOOT, source=VM)
     record.events.sort(key=lambda event: event["t_ns"])
     return record
 
@@ -261,3 +269,203 @@ def test_the_measured_pause_is_the_one_that_decides(claim_of: ClaimOf) -> None:
     undisturbed = next(part for part in found.parts if part.object == "baseline")
     assert undisturbed.measured == pytest.approx(PERIOD, abs=NETWORK_US / 1e6)
     assert BASELINE < BEGUN
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict", "reason"),
+    [
+        ("pid 1", "pid 2", PASS, "never longer than"),
+        ("pid 1", "pid 1", UNKNOWN, "it did not fail over"),
+        ("pid 1", "", UNKNOWN, "on one side of the failover only"),
+        ("", "pid 2", UNKNOWN, "on one side of the failover only"),
+        ("", "", UNKNOWN, "no write felt the failover"),
+    ],
+)
+def test_a_failover_that_no_write_felt_is_proved_by_its_generations(
+    claim_of: ClaimOf, before: str, after: str, verdict: Verdict, reason: str
+) -> None:
+    """A command that does nothing would certify otherwise."""
+    record = disk_record("storage-failover", generation=before)
+    record.found("fault", "healed")[0]["data"]["generation"] = after
+    found = claim_of(record, CONTINUITY)
+    part = next(part for part in found.parts if part.object.startswith("fault/1"))
+    assert (found.verdict, reason in part.reason) == (verdict, True), part.reason
+
+
+def test_a_disk_that_hangs_for_ever_fails(claim_of: ClaimOf) -> None:
+    """No acknowledgement tells of the write that it has, but the guest does, until nobody asks any more."""
+    record = disk_record()
+    waits_for_ever(record, BEGUN, END - 1)
+    found = claim_of(record, CONTINUITY)
+    assert (found.verdict, "the disk held a write for 7.0" in found.reason) == (FAIL, True), found.reason
+    for event in record.found("io-ledger", "waiting"):
+        event["data"]["own_us"] = event["data"]["told_us"] - event["data"]["submitted_us"]
+    assert claim_of(record, CONTINUITY).verdict is UNKNOWN
+
+
+def test_a_write_that_was_out_and_came_back_is_told_by_its_end(claim_of: ClaimOf) -> None:
+    """What was told of it meanwhile adds nothing."""
+    record = disk_record()
+    record.found("run", "phase")[-1]["t_ns"] = at(END + 0.49)  # the last pause of the ledger is judged too
+    hold(record, BEGUN, 1.5)
+    record.event(
+        BEGUN + 1.2, "io-ledger", "waiting", VM, session=1, seq=number_at(BEGUN) + 1, submitted_us=0,
+        told_us=9_000_000, own_us=0,
+    )
+    assert claim_of(record, CONTINUITY).verdict is PASS
+
+
+def test_a_disk_that_crawls_is_behind_its_schedule(claim_of: ClaimOf) -> None:
+    """Each write within the limit, and the schedule further away with each of them."""
+    record = disk_record()
+    columns, took = rows(record), 1_900_000
+    kept = int((END + 0.5 - OPENED) / 1.9) - 1
+    for name, column in columns.items():
+        del column[kept:]
+        if name not in ("seq", "intended", "own"):
+            column[:] = [(place + 1) * took + (0 if name == "submitted" else 900) - took for place in range(kept)]
+    columns["completed"][:] = [one + took - 1000 for one in columns["submitted"]]
+    columns["arrived"][:] = [one + 400 for one in columns["completed"]]
+    told("io-ledger", "end", next=kept, acknowledged=kept)(record)
+    record.drop("io-ledger", "verified")
+    verified(record, END + 1, last=kept - 1)
+    found = claim_of(record, CONTINUITY)
+    assert (found.verdict, "behind their schedule" in found.reason) == (UNKNOWN, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict", "reason"),
+    [
+        ({"runtime_s": 1.5, "ended_ns": at(DONE + 0.4)}, PASS, "writes acknowledged"),
+        ({"runtime_s": 1.5, "ended_ns": at(BEGUN - 0.4)}, UNKNOWN, "no snapshot took place while fio measured"),
+        ({"error": "no room"}, UNKNOWN, "not shown to be busy: no room"),
+        (None, UNKNOWN, "it told no result"),
+    ],
+)
+def test_a_disturbance_under_fio_needs_fio(
+    claim_of: ClaimOf, result: dict[str, Any] | None, verdict: Verdict, reason: str
+) -> None:
+    """Without it the disk was idle but for the ledger."""
+    record = disk_record()
+    record.event(BEGUN - 1, "fio", "begin", VM, job="random", during="snapshot", mib=64)
+    if result is not None:
+        record.event(DONE + 0.5, "fio", "result", VM, job="random", during="snapshot", mib=64, **result)
+    found = claim_of(record, CONTINUITY)
+    assert (found.verdict, reason in found.reason) == (verdict, True), found.reason
+
+
+def test_fio_undisturbed_is_judged_by_its_own_name(claim_of: ClaimOf) -> None:
+    """A disk that holds a write because fio asks for all it can is not one that does so by itself."""
+    record = disk_record()
+    settle = [event for event in record.found("run", "phase") if event["data"]["phase"] == "baseline"]
+    settle[1]["t_ns"] = at(2.0)
+    record.event(2.5, "fio", "begin", VM, job="random", during="baseline", mib=64)
+    record.event(5.5, "fio", "result", VM, job="random", during="baseline", mib=64)
+    hold(record, 3.0, 2.3)
+    record.events.sort(key=lambda event: event["t_ns"])
+    found = claim_of(record, CONTINUITY)
+    assert (found.verdict, found.reason.startswith("fio random, undisturbed: the disk held")) == (FAIL, True)
+
+
+def test_what_was_acknowledged_late_may_be_on_the_copy(claim_of: ClaimOf) -> None:
+    """It was given to the disk before the snapshot; when the client heard of it says nothing of where it belongs."""
+    record = restored_record()
+    late, columns = number_at(BEGUN) + 1, rows(record)
+    for place in range(late, late + 30):
+        columns["arrived"][place] = columns["arrived"][late + 35]
+    for event in record.found("io-ledger", "verified"):
+        states = event["data"]["states"]
+        states["present"][0][1] += 1
+        states["missing"][0][0] += 1
+    columns["submitted"][late] = columns["submitted"][late - 1] + 200
+    found = claim_of(record, DURABILITY)
+    assert found.verdict is PASS, found.reason
+
+
+@pytest.mark.parametrize("kind", ["restore", "clone"])
+def test_a_copy_is_of_one_moment(claim_of: ClaimOf, kind: str) -> None:
+    """The guest writes one at a time: with a write that came later, all before it have to be there."""
+    record = restored_record() if kind == "restore" else cloned()
+    first = number_at(BEGUN)
+    told = record.found("io-ledger", "verified")[0]["data"]
+    last = told["count"] - 1
+    present, missing = [[0, first + 2], [first + 4, first + 4]], [[first + 3, first + 3], [first + 5, last]]
+    if last < first + 6:
+        told["count"], missing[1][1] = first + 10, first + 9
+    told["states"] = {"present": present, "missing": missing}
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, f"it lacks {first + 3}, and holds" in found.reason) == (FAIL, True), found.reason
+
+
+def test_a_clone_that_shares_the_disk_of_its_original_fails(claim_of: ClaimOf) -> None:
+    """It holds what was written after it was made."""
+    record = cloned()
+    told = record.found("io-ledger", "verified")[0]["data"]
+    told |= {"count": 120, "states": {"present": [[0, number_at(DONE + 3)]]}}
+    told["states"]["missing"] = [[number_at(DONE + 3) + 1, 119]]
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, "that came after it was cloned" in found.reason) == (FAIL, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (told("fault", "injected", cloned_ns=at(END)), "one that shares the original's disk looks the same"),
+        (told("fault", "injected", cloned_ns=None), "does not tell when copy was asked for and made"),
+        (lambda record: record.found("io-ledger", "verified")[0]["data"].update(boot_id=BOOT), "read in the guest of"),
+    ],
+)
+def test_a_clone_of_which_nothing_tells_is_not_known(claim_of: ClaimOf, spoil: Spoil, reason: str) -> None:
+    """Nothing was written after it, or the reading may have been the original's."""
+    record = cloned()
+    spoil(record)
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, reason in found.reason) == (UNKNOWN, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("claims", "verdict"),
+    [
+        ({VM: "bench-0-data", "copy": "bench-0-data"}, FAIL),
+        ({VM: "bench-0-data", "copy": ""}, UNKNOWN),
+    ],
+)
+def test_a_clone_has_a_claim_of_its_own(claim_of: ClaimOf, claims: dict[str, str], verdict: Verdict) -> None:
+    """Two machines that write one file system break it."""
+    record = cloned()
+    record.found("fault", "injected")[0]["data"]["claims"] = claims
+    assert claim_of(record, OPERATIONS).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("answered", "boots", "verdict", "reason"),
+    [
+        (("storm-0", "storm-1"), {"storm-0": "a", "storm-1": "b"}, PASS, "took"),
+        (("storm-0", "storm-1"), None, PASS, "took"),
+        (("storm-0",), {"storm-0": "a"}, UNKNOWN, "no answer of storm-1"),
+        (("storm-0", "storm-1"), {"storm-0": "a", "storm-1": "a"}, UNKNOWN, "of different guests"),
+        (("storm-0", "storm-1"), {"storm-0": "a", "storm-1": BOOT}, UNKNOWN, "of different guests"),
+        (("storm-0", "storm-1"), {"storm-0": "a", "storm-1": ""}, UNKNOWN, "of different guests"),
+    ],
+)
+def test_every_machine_of_a_storm_answers(
+    claim_of: ClaimOf, answered: tuple[str, ...], boots: dict[str, str] | None, verdict: Verdict, reason: str
+) -> None:
+    """Each for itself."""
+    moments = dict.fromkeys(answered, at(DONE))
+    facts = {"boot_ids": boots} if boots else {}
+    record = disk_record("boot-storm", requested_ns=at(BEGUN), answered_ns=moments, **facts)
+    for event in record.events:
+        if event["source"] == "fault":
+            event["data"]["target"] = "storm-0,storm-1"
+    found = claim_of(record, OPERATIONS)
+    assert (found.verdict, reason in found.reason) == (verdict, True), found.reason
+
+
+def test_a_disk_without_a_file_system_has_lost_everything(claim_of: ClaimOf) -> None:
+    """A copy that cannot be mounted."""
+    record = restored_record()
+    told = record.found("io-ledger", "verified")[0]["data"]
+    told |= {"writable": False, "states": {"in no file system": [[0, told["count"] - 1]]}}
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, "in no file system)" in found.reason) == (FAIL, True), found.reason

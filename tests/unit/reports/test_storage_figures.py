@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reports.checks.storage_operations import GUEST_SECONDS
 from reports.evidence import Evidence
 from reports.figures.storage import figures
 from reports.verdict import Figure
@@ -116,7 +117,63 @@ def test_the_longest_pause_and_the_times_of_operations(figures_of: FiguresOf) ->
     pause = found["longest I/O pause", VM]
     assert pause.value == pytest.approx(1.0, abs=0.15)
     assert pause.resolution == PERIOD
+    assert not pause.at_least
     assert found["snapshot time", VM].value == pytest.approx(DONE - BEGUN)
+    assert found["snapshot time", VM].resolution == 0.25
+
+
+def test_a_pause_before_the_first_disturbance_is_none_of_it(figures_of: FiguresOf) -> None:
+    """What the baseline held up says nothing of the fault."""
+    record = disk_record()
+    hold(record, 2.0, 3.0)
+    assert figures_of(record)["longest I/O pause", VM].value == pytest.approx(PERIOD, abs=0.05)
+
+
+def test_without_a_disturbance_there_is_no_pause_of_one(figures_of: FiguresOf) -> None:
+    """The reason stands in its place."""
+    record = disk_record()
+    record.drop("run", "phase", lambda event: event["data"]["phase"].startswith(("fault", "settle")))
+    record.events = [one for one in record.events if one["source"] != "fault"]
+    figure = figures_of(record)["longest I/O pause", VM]
+    assert (figure.value, figure.reason) == (None, "nothing was drained and no fault was injected")
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda record: record.drop("io-ledger", "end"),
+    lambda record: record.drop("run", "phase", lambda event: event["data"]["phase"] == "settle/1"),
+])
+def test_a_pause_whose_end_nobody_saw_is_at_least_that_long(
+    figures_of: FiguresOf, spoil: Callable[[Record], None]
+) -> None:
+    """A disk that hangs for ever leaves a record that ends before the pause does."""
+    record = disk_record()
+    spoil(record)
+    figure = figures_of(record)["longest I/O pause", VM]
+    assert figure.at_least
+    assert figure.reason
+
+
+def test_fio_that_ran_mostly_undisturbed_says_nothing_of_the_disturbance(figures_of: FiguresOf) -> None:
+    """The share that was disturbed is a figure of its own."""
+    record = moving()
+    record.drop("fio", "result", lambda event: event["data"]["during"] == "migration")
+    measured(record, "migration", DONE + 1.5, 3.0)
+    found = figures_of(record)
+    assert found["time covered", "random, migration"].value == pytest.approx(0.33)
+    for axis in ("IOPS", "p99 latency", "IOPS against baseline"):
+        figure = found[axis, "random read, migration"]
+        assert (figure.value, figure.reason) == (None, "the migration took 33% of the time that was measured")
+
+
+def test_each_machine_has_its_own_fio(figures_of: FiguresOf) -> None:
+    """One result does not take the place of another's."""
+    record = disk_record()
+    measured(record, "baseline", 3.0, 2.0)
+    measured(record, "baseline", 3.0, 2.0, read={**WAY, "iops": 7.0})
+    record.events[-1]["object"] = "bench-1"
+    found = figures_of(record)
+    assert found["IOPS", f"{VM}, random read, baseline"].value == 400
+    assert found["IOPS", "bench-1, random read, baseline"].value == 7
 
 
 def test_an_operation_that_did_not_come_to_its_end_has_no_time(figures_of: FiguresOf) -> None:
@@ -134,7 +191,9 @@ def test_a_boot_storm_lasts_until_the_last_machine_answers(figures_of: FiguresOf
     for event in record.events:
         if event["source"] == "fault":
             event["data"]["target"] = "storm-0,storm-1"
-    assert figures_of(record)["boot storm time", "2 machines"].value == pytest.approx(5)
+    storm = figures_of(record)["boot storm time", "2 machines"]
+    assert storm.value == pytest.approx(5)
+    assert storm.resolution == GUEST_SECONDS
 
 
 def test_a_service_has_no_figures_of_a_disk(figures_of: FiguresOf) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.trend.changes import ENOUGH, Values, changes, holm, outliers, p_of_step
+from reports.statistics import holm
+from reports.trend.changes import ENOUGH, Values, changes, outliers, p_of_step
 from reports.trend.penalty import FALSE_ALARMS, PENALTIES, boundaries, penalty, simulated, standardised
 
 NOISES: dict[str, Callable[[np.random.Generator, int], Values]] = {

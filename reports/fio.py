@@ -1,0 +1,60 @@
+"""fio in a record of a disk: which of its jobs were asked for, and how much of each met what it was to measure."""
+
+from __future__ import annotations
+
+from drainproof.record import Event
+from reports.evidence import Evidence
+from reports.migrations import migrations
+from reports.spans import Span, covered_seconds, union
+
+SOURCE, BASELINE, MIGRATION, DRAIN = "fio", "baseline", "migration", "drain"
+DECIMALS = 2
+
+
+def asked(evidence: Evidence) -> list[tuple[Event, Event | None]]:
+    """Each job that was asked for, with its result, which is the first one of the same job that follows it."""
+    results = evidence.of_kind(SOURCE, "result")
+    found: list[tuple[Event, Event | None]] = []
+    for begin in evidence.of_kind(SOURCE, "begin"):
+        mine = [one for one in results if one.object == begin.object and _job(one) == _job(begin)]
+        later = [one for one in mine if one.t_ns >= begin.t_ns]
+        found.append((begin, later[0] if later else None))
+    return found
+
+
+def overlap(evidence: Evidence, result: Event, during: str) -> float:
+    """Which share of the time that fio measured the disturbance took; 0 when nothing proves that they met."""
+    measured = _measured(result)
+    if measured is None:
+        return 0.0
+    return round(covered_seconds(measured, union(_disturbed(evidence, during))) / measured.seconds, DECIMALS)
+
+
+def meets(evidence: Evidence, result: Event, during: str) -> bool:
+    """Whether fio measured at any moment of the disturbance."""
+    measured = _measured(result)
+    return measured is not None and covered_seconds(measured, union(_disturbed(evidence, during))) > 0
+
+
+def _measured(result: Event) -> Span | None:
+    runtime, ended = result.data.get("runtime_s"), result.data.get("ended_ns")
+    if not isinstance(runtime, int | float) or not isinstance(ended, int) or runtime <= 0:
+        return None
+    return Span(ended - int(runtime * 1e9), ended)
+
+
+def _disturbed(evidence: Evidence, during: str) -> list[Span]:
+    """When what fio was to measure took place, and was seen to."""
+    if during == DRAIN:
+        return [drain.span for drain in evidence.drains]
+    if during == MIGRATION:
+        return [one.span for one in migrations(evidence) if one.phase == "Succeeded"]
+    return [
+        Span(fault.begun_ns, fault.healed_ns)
+        for fault in evidence.faults
+        if fault.kind == during and fault.happened and fault.healed_ns
+    ]
+
+
+def _job(event: Event) -> tuple[object, object]:
+    return event.data.get("job"), event.data.get("during")
