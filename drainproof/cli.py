@@ -18,7 +18,8 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from drainproof.campaign import Plan, conduct
+from drainproof.campaign.conductor import conduct
+from drainproof.campaign.plan import Plan
 from drainproof.cleanup import undo_dead_runs
 from drainproof.errors import CannotRunError, DrainproofError
 from drainproof.record.signature import sign as sign_run

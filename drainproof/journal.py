@@ -14,6 +14,7 @@ import psutil
 from drainproof.api import NAMESPACES, Cluster, Object
 from drainproof.errors import NotFoundError
 from drainproof.node import Node
+from drainproof.retained import removed
 from drainproof.wait import Deadline, wait
 
 JOURNAL = "journal.jsonl"
@@ -155,7 +156,8 @@ class Journal:
                 done.append(f"{path} deleted")
             self.removed(path)
         for name in self.namespaces:
-            delete_namespace(cluster, name, deadline)
+            with removed(cluster, name):
+                delete_namespace(cluster, name, deadline)
             self.deleted(name)
             done.append(f"namespace {name} deleted")
         self.closed()

@@ -6,7 +6,7 @@ import difflib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -30,6 +30,8 @@ class Portal(_Part):
     data_disk: str = "1Gi"
     storage_class: str = ""
     """Empty: the shared class that the target names."""
+    volume_mode: Literal["", "Filesystem", "Block"] = ""
+    """Of the claims on that class; empty: what its StorageProfile says goes with ReadWriteMany, else Filesystem."""
     image: str = ""
     """The containerDisk of the guests; empty: the image that the target offers."""
     addresses: tuple[str, ...] = ()

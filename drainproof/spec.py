@@ -11,6 +11,9 @@ from drainproof.api import Object
 KEEP_POD_ADDRESS = "kubevirt.io/allow-pod-bridge-network-live-migration"
 REQUESTED_ADDRESSES = "network.kubevirt.io/addresses"
 SCRAPE = "prometheus.io/scrape"
+SHARED = "ReadWriteMany"
+"""The access mode of a disk that every node can open."""
+FILE_SYSTEM, BLOCK = "Filesystem", "Block"
 HOSTNAME = "kubernetes.io/hostname"
 
 
@@ -32,6 +35,8 @@ class VmSpec:
     """Labels of the machines with which it must never share a node; empty: no anti-affinity."""
     nodes: tuple[str, ...] = ()
     """The nodes that it may run on; empty: any."""
+    grace_seconds: int = 15
+    """How long its guest may take to shut down in order; 0: stopping it is like taking its power away."""
     ready_path: str = ""
     """HTTP path on port 80 that answers 200 once the guest serves."""
 
@@ -52,7 +57,7 @@ class VmSpec:
     def _spec(self) -> Object:
         spec: Object = {
             "evictionStrategy": self.eviction_strategy,
-            "terminationGracePeriodSeconds": 15,
+            "terminationGracePeriodSeconds": self.grace_seconds,
             "domain": self._domain(),
             "networks": [{"name": "default", "pod": {}}],
             "volumes": [
@@ -101,12 +106,14 @@ def _only_on(nodes: Sequence[str]) -> Object:
     }}
 
 
-def claim(name: str, storage_class: str, size: str, access_mode: str = "ReadWriteMany") -> Object:
-    """A PersistentVolumeClaim in file system mode."""
+def claim(
+    name: str, storage_class: str, size: str, access_mode: str = SHARED, volume_mode: str = FILE_SYSTEM
+) -> Object:
+    """A PersistentVolumeClaim: for a file that is the disk (Filesystem), or for the disk itself (Block)."""
     return {
         "metadata": {"name": name},
         "spec": {
-            "storageClassName": storage_class, "accessModes": [access_mode],
+            "storageClassName": storage_class, "accessModes": [access_mode], "volumeMode": volume_mode,
             "resources": {"requests": {"storage": size}},
         },
     }

@@ -23,15 +23,19 @@ def marked_environment(lab: str, extra: Mapping[str, str] | None = None) -> dict
 
 
 def spawn(
-    argv: Sequence[str], lab: str, log: Path, *, netns: str | None = None, extra: Mapping[str, str] | None = None
+    argv: Sequence[str], lab: str, log: Path, *, netns: str | None = None, extra: Mapping[str, str] | None = None,
+    inherits: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a marked process in its own session, in a network namespace if one is named; output goes to `log`."""
+    """Start a marked process in its own session, in a network namespace if one is named; output goes to `log`.
+
+    Of this process's descriptors it has those that it `inherits`.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     inside = ["nsenter", f"--net=/run/netns/{netns}", "--"] if netns else []
     with log.open("ab") as out:
         return subprocess.Popen(
             [*inside, *argv], env=marked_environment(lab, extra), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
+            start_new_session=True, pass_fds=inherits,
         )
 
 

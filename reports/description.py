@@ -13,7 +13,7 @@ from drainproof.record import RunInfo
 INCIDENTAL: Final = (
     "target.client_exec", "target.client_address", "target.address_pool", "target.prometheus", "target.vantages",
     "target.power.url", "target.storage_servers", "settings.description", "settings.seed",
-    "environment.host.memory_mib",
+    "environment.host.memory_mib", "environment.storage_class.volume_mode_reason",
 )
 """Where things are and how they are called: no condition of what is measured."""
 NODES: Final = "environment.nodes"

@@ -15,6 +15,8 @@ from reports.spans import Span
 from reports.verdict import MissingEvidenceError
 
 SOURCE = "io-ledger"
+POWER_CUT = "power-cut"
+"""The source of what tells of a machine whose power is cut: begin and end."""
 PAUSE, FAILOVER = "storage-pause", "storage-failover"
 SNAPSHOT, RESTORE, CLONE, STORM = "snapshot", "restore", "clone", "boot-storm"
 DATA = "data"
@@ -125,6 +127,16 @@ def read_backs(evidence: Evidence) -> list[ReadBack]:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         told = f"{type(error).__name__}: {error}"
         raise MissingEvidenceError(f"events.jsonl: what was read back cannot be understood: {told}") from error
+
+
+def restarts(evidence: Evidence, vm: str) -> list[Span]:
+    """When a guest was restarted on purpose: by restores, and by power cuts."""
+    spans = [fault.span for fault in evidence.faults if fault.kind == RESTORE]
+    cuts, ends = (evidence.of_kind(POWER_CUT, kind, vm) for kind in ("begin", "end"))
+    return spans + [
+        Span(cut.t_ns, next((end.t_ns for end in ends if end.t_ns >= cut.t_ns), evidence.events[-1].t_ns))
+        for cut in cuts
+    ]
 
 
 def injected(evidence: Evidence, fault: Fault) -> Mapping[str, Any]:

@@ -134,7 +134,7 @@ class Evidence:
     _metrics: _Piece[list[dict[str, Any]]] = field(repr=False)
     _tables: _Piece[pa.Table] = field(repr=False)
     _history: _Piece[History] = field(repr=False)
-    _derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, directory: Path, limits: Limits | None = None) -> Evidence:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drainproof.record import Event
 from reports.evidence import Evidence
 from reports.migrations import migrations
@@ -25,15 +27,19 @@ def asked(evidence: Evidence) -> list[tuple[Event, Event | None]]:
 def overlap(evidence: Evidence, result: Event, during: str) -> float:
     """Which share of the time that fio measured the disturbance took; 0 when nothing proves that they met."""
     measured = _measured(result)
-    if measured is None:
-        return 0.0
-    return round(covered_seconds(measured, union(_disturbed(evidence, during))) / measured.seconds, DECIMALS)
+    return share(evidence, [measured], during) if measured else 0.0
+
+
+def share(evidence: Evidence, spans: Sequence[Span], during: str) -> float:
+    """Which share of some disjoint spans the disturbance took, in whole hundredths; 0 of no time at all."""
+    taken, seconds = disturbed(evidence, during), sum(span.seconds for span in spans)
+    return round(sum(covered_seconds(span, taken) for span in spans) / seconds, DECIMALS) if seconds else 0.0
 
 
 def meets(evidence: Evidence, result: Event, during: str) -> bool:
     """Whether fio measured at any moment of the disturbance."""
     measured = _measured(result)
-    return measured is not None and covered_seconds(measured, union(_disturbed(evidence, during))) > 0
+    return measured is not None and covered_seconds(measured, disturbed(evidence, during)) > 0
 
 
 def _measured(result: Event) -> Span | None:
@@ -43,17 +49,17 @@ def _measured(result: Event) -> Span | None:
     return Span(ended - int(runtime * 1e9), ended)
 
 
-def _disturbed(evidence: Evidence, during: str) -> list[Span]:
-    """When what fio was to measure took place, and was seen to."""
+def disturbed(evidence: Evidence, during: str) -> list[Span]:
+    """When what fio was to measure took place, and was seen to, as disjoint spans."""
     if during == DRAIN:
-        return [drain.span for drain in evidence.drains]
+        return union(drain.span for drain in evidence.drains)
     if during == MIGRATION:
-        return [one.span for one in migrations(evidence) if one.phase == "Succeeded"]
-    return [
+        return union(one.span for one in migrations(evidence) if one.phase == "Succeeded")
+    return union(
         Span(fault.begun_ns, fault.healed_ns)
         for fault in evidence.faults
         if fault.kind == during and fault.happened and fault.healed_ns
-    ]
+    )
 
 
 def _job(event: Event) -> tuple[object, object]:

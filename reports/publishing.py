@@ -40,11 +40,14 @@ def publish(run: Path, stream: TextIO | None = None) -> Verdict | None:
         return None
     verdicts = [verdict for _, verdict in pairs]
     described = RunInfo.read(run)
-    render.write(described, pairs, run / REPORT, left_out)
+    (run / REPORT).unlink(missing_ok=True)  # an older page must not stand beside newer verdicts
+    # What machines read comes first: the page reads every sample, and whatever breaks in it must not cost the others.
     junit.write(verdicts, run / JUNIT, left_out)
     textfile.write(described, verdicts, run / TEXTFILE)
     if stream is not None:
         for case, verdict in pairs:
             terminal.show(verdict, case, stream)
-        print(f"report: {terminal.shown(run / REPORT)}", file=stream)
+    render.write(described, pairs, run / REPORT, left_out)
+    if stream is not None:
+        terminal.say(f"report: {terminal.shown(run / REPORT)}", stream)
     return worst(verdict.verdict for verdict in verdicts)

@@ -20,7 +20,7 @@ from drainproof.record.run_manifest import renewable
 from drainproof.record.signature import renew
 from reports import terminal
 from reports.judge import conclude, read_verdict, write_verdict
-from reports.publishing import publish
+from reports.publishing import judged, publish
 from reports.text import clean
 from reports.verdict import CaseVerdict, worst
 
@@ -43,13 +43,15 @@ def rejudge(record: Path, write: bool) -> int:
         verdict = conclude(case)
         verdicts.append(verdict)
         terminal.show(verdict, case, sys.stdout)
-        print(_compared(case, verdict))
+        terminal.say(_compared(case, verdict), sys.stdout)
         if write:
             write_verdict(case, verdict)
     if write:
-        publish(run)
+        for _ in judged(run):
+            pass  # a case that broke off is judged before the seal, not when the page is made
         # Judging takes its time: whatever has changed meanwhile must not be covered up either.
-        print(_renewed(run, list(dict.fromkeys([*obstacles, *renewable(run, cases)]))))
+        terminal.say(_renewed(run, list(dict.fromkeys([*obstacles, *renewable(run, cases)]))), sys.stdout)
+        publish(run)
     return worst(verdict.verdict for verdict in verdicts).exit_code
 
 
@@ -67,7 +69,7 @@ def _cases(record: Path) -> list[Path]:
 def _renewed(run: Path, obstacles: Sequence[str]) -> str:
     """Seal the run with its new verdicts, unless that would cover up another change."""
     if obstacles:
-        return clean(f"The run's manifest stays as it is: {'; '.join(obstacles)}")
+        return f"The run's manifest stays as it is: {'; '.join(obstacles)}"
     if renew(run):
         return "The run was sealed anew. Its signature was of other verdicts and is removed: sign it again."
     return "The run was sealed anew."

@@ -18,19 +18,23 @@ from plotly.offline import get_plotlyjs
 
 from drainproof.errors import DrainproofError
 from drainproof.record import RunInfo
-from reports import environment, text
+from drainproof.record.run import RUN_FILE
+from drainproof.record.run_manifest import RUN_MANIFEST
+from reports import environment, terminal, text
 from reports.checks import continuity, hypervisor, survival
 from reports.environment import Section
 from reports.evidence import Evidence
 from reports.skipped import Skipped
 from reports.timeline import palette
-from reports.timeline.build import BROKEN, timeline
+from reports.timeline.build import timeline
 from reports.timeline.interactive import figure
+from reports.timeline.listing import Listing, listing
 from reports.timeline.model import Timeline
 from reports.timeline.static import picture
 from reports.verdict import CaseVerdict, Part, Verdict, worst
 
 TEMPLATES = Path(__file__).parent / "templates"
+NOTHING: Final = Markup()
 MEANING: Final[Mapping[Verdict, str]] = {
     Verdict.PASS: "Every claim below holds, by the evidence in the record.",
     Verdict.FAIL: "At least one claim below does not hold. Do not rely on this cluster for the service as it is.",
@@ -42,6 +46,20 @@ LINKED: Final[Mapping[str, str]] = {
     "plan.json": "what the observers were told", "manifest.json": "the seal", "logs": "the observers’ logs",
 }
 """The files of a case that the page links to, if they are there, and what they hold."""
+LINKED_OF_RUN: Final[Mapping[str, str]] = {RUN_FILE: "the run", RUN_MANIFEST: "the seal of all cases"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the page draws of one case, or why it does not."""
+
+    timeline: Timeline | None = None
+    chart: Markup = NOTHING
+    """The interactive figure as JSON, safe between script tags."""
+    picture: Markup = NOTHING
+    listing: Listing | None = None
+    environment: Sequence[Section] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,14 +71,14 @@ class CasePage:
     verdict: CaseVerdict
     migrations: Sequence[Part]
     streams: Sequence[Part]
-    timeline: Timeline | None
-    timeline_trouble: str
-    chart: Markup
-    """The interactive figure as JSON, safe between script tags."""
-    picture: Markup
-    environment: Sequence[Section]
+    drawing: Drawing
     links: Sequence[tuple[str, str, str]]
     """Name, relative address, what it holds."""
+
+    def address(self, place: str) -> str:
+        """The relative address of the file in which a claim has its evidence; empty when it is not there."""
+        file = place.partition(":")[0]
+        return next((address for name, address, _ in self.links if name == file), "")
 
 
 def write(
@@ -69,7 +87,7 @@ def write(
     """Write the page of a run in one step; everything on it comes from the verdicts, the run and the samples."""
     pages = [_page(number, case, verdict) for number, (case, verdict) in enumerate(judged, 1)]
     library, own = Markup(get_plotlyjs()), Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
-    scripts = [library, own] if any(page.chart for page in pages) else []
+    scripts = [library, own] if any(page.drawing.chart for page in pages) else []
     content = _environment().get_template("report.html.j2").render(
         run=run,
         pages=pages,
@@ -80,6 +98,7 @@ def write(
         sections=environment.of_run(run),
         light=palette.LIGHT,
         dark=palette.DARK,
+        of_the_run=[(name, told) for name, told in LINKED_OF_RUN.items() if (path.parent / name).exists()],
         scripts=scripts,
         script_sources=" ".join(_source(script) for script in scripts) or "'none'",
     )
@@ -98,23 +117,18 @@ def _page(number: int, case: Path, verdict: CaseVerdict) -> CasePage:
     by_id = {claim.id: claim for claim in verdict.claims}
     judged = next((by_id[name] for name in (continuity.ID, survival.ID) if name in by_id), None)
     streams = judged.parts if judged else ()
-    drawn, chart, static, sections, trouble = _drawn(case)
     return CasePage(
         name=case.name,
         number=number,
         verdict=verdict,
         migrations=by_id[hypervisor.ID].parts if hypervisor.ID in by_id else (),
         streams=[part for part in streams if "samples" in part.facts],
-        timeline=drawn,
-        timeline_trouble=trouble,
-        chart=chart,
-        picture=static,
-        environment=sections,
+        drawing=_drawn(case),
         links=[(name, quote(f"{case.name}/{name}"), told) for name, told in LINKED.items() if (case / name).exists()],
     )
 
 
-def _drawn(case: Path) -> tuple[Timeline | None, Markup, Markup, Sequence[Section], str]:
+def _drawn(case: Path) -> Drawing:
     """The drawings, or why there are none: a picture that cannot be drawn must not hide the verdict."""
     sections: Sequence[Section] = ()
     try:
@@ -122,12 +136,12 @@ def _drawn(case: Path) -> tuple[Timeline | None, Markup, Markup, Sequence[Sectio
         sections = environment.of_case(evidence)
         drawn = timeline(evidence)
         if not drawn.drawn:
-            return drawn, Markup(), Markup(), sections, "The record has nothing to draw."
+            return Drawing(drawn, environment=sections, trouble="The record has nothing to draw.")
         # The SVG is matplotlib's own, which escapes every string that it draws; the JSON is escaped for its place.
-        return drawn, _json(figure(drawn)), Markup(picture(drawn)), sections, ""
-    except BROKEN as error:
+        return Drawing(drawn, _json(figure(drawn)), Markup(picture(drawn)), listing(drawn), sections)
+    except Exception as error:  # noqa: BLE001 - a picture that cannot be drawn must not hide the verdict
         shown = str(error) if isinstance(error, DrainproofError) else f"{type(error).__name__}: {error}"
-        return None, Markup(), Markup(), sections, f"The timeline cannot be drawn: {shown}"
+        return Drawing(environment=sections, trouble=f"The timeline cannot be drawn: {shown}")
 
 
 def _json(content: Mapping[str, Any]) -> Markup:
@@ -145,7 +159,8 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "number": text.number, "measured": text.measured, "allowed": text.allowed, "of_what": text.of_what,
-        "summary": text.summary, "decision": text.DECISION.__getitem__, "fact": _fact, "quantity": text.quantity,
+        "summary": text.summary, "decision": text.DECISION.__getitem__, "fact": _fact, "value": text.value,
+        "rejudging": terminal.rejudging,
     }
     made.globals["with_symbol"] = text.with_symbol
     return made

@@ -25,9 +25,10 @@ from reports import environment, terminal
 from reports.environment import Section
 from reports.evidence import Evidence
 from reports.judge import read_verdict
-from reports.text import DECISION, clean, quantity, summary
+from reports.skipped import skipped
+from reports.text import DECISION, clean, summary, value
 from reports.timeline import text as drawing
-from reports.timeline.build import BROKEN, timeline
+from reports.timeline.build import timeline
 from reports.verdict import CaseVerdict, Figure, Verdict, worst
 
 UNREADABLE: Final = 3
@@ -50,6 +51,7 @@ def show(run: Path, name: str) -> int:
     run, name = (run.parent, run.name) if (run / EVENTS).exists() and not name else (run, name)
     described, cases, unjudged = _cases(run, name)
     console = terminal.console_of(sys.stdout)
+    terminal.show_skipped([one for one in skipped(run) if name in ("", one.case)], sys.stdout)
     verdicts = [(case, read_verdict(case)) for case in cases]
     overall = worst([*(verdict.verdict for _, verdict in verdicts), *([Verdict.UNKNOWN] if unjudged else [])])
     if len(verdicts) == 1 and not unjudged:
@@ -102,10 +104,10 @@ def _case(console: Console, case: Path, verdict: CaseVerdict) -> None:
         _timeline(console, evidence)
         for section in environment.of_case(evidence):
             _section(console, section)
-    except BROKEN as error:
-        console.print(Text(clean(f"The timeline cannot be drawn: {error}")))
+    except Exception as error:  # noqa: BLE001 - a timeline that cannot be drawn must not hide the verdict
+        console.print(Text(clean(f"The timeline cannot be drawn: {type(error).__name__}: {error}")))
     _heading(console, "Judge for yourself")
-    console.print(Text(clean(f"python -m reports.rejudge {terminal.shown(case)}")))
+    console.print(Text(clean(terminal.rejudging(terminal.shown(case)))))
 
 
 def _timeline(console: Console, evidence: Evidence) -> None:
@@ -118,6 +120,9 @@ def _timeline(console: Console, evidence: Evidence) -> None:
     else:
         for event in drawing.told(found):
             console.print(Text(event))
+    for row in found.drawn:
+        if row.lacking:
+            console.print(Text(clean(f"not drawn in {row.title}: {row.lacking}"), style="dim"))
     for row in found.missing:
         console.print(Text(clean(f"not drawn: {row.title}: {row.missing}"), style="dim"))
 
@@ -128,21 +133,15 @@ def _figures(console: Console, figures: Sequence[Figure]) -> None:
     _heading(console, "Figures")
     if not console.is_terminal:
         for figure in figures:
-            console.print(Text(clean(f"{figure.axis}, {figure.object}: {_value(figure)}")))
+            console.print(Text(clean(f"{figure.axis}, {figure.object}: {value(figure)}")))
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("what")
     table.add_column("of")
     table.add_column("value", justify="right")
     for figure in figures:
-        table.add_row(*(Text(clean(part)) for part in (figure.axis, figure.object, _value(figure))))
+        table.add_row(*(Text(clean(part)) for part in (figure.axis, figure.object, value(figure))))
     console.print(table)
-
-
-def _value(figure: Figure) -> str:
-    if figure.value is None:
-        return figure.reason or "not told"
-    return ("at least " if figure.at_least else "") + quantity(figure.value, figure.unit)
 
 
 def _run(console: Console, run: RunInfo) -> None:
@@ -159,14 +158,14 @@ def _section(console: Console, section: Section) -> None:
     if section.missing:
         console.print(Text(clean(section.missing)))
     elif not console.is_terminal or console.width < NARROW:
-        for name, value in section.pairs:
-            console.print(Text(clean(f"{name}: {value}")))
+        for name, told in section.pairs:
+            console.print(Text(clean(f"{name}: {told}")))
     else:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", max_width=44)
         table.add_column()
-        for name, value in section.pairs:
-            table.add_row(Text(clean(name)), Text(clean(value)))
+        for name, told in section.pairs:
+            table.add_row(Text(clean(name)), Text(clean(told)))
         console.print(table)
 
 

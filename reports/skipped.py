@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from drainproof.errors import RecordError
 from drainproof.record.case import read_json
@@ -16,6 +18,8 @@ class Skipped:
 
     case: str
     reason: str
+    test: str = ""
+    """FILE::NAME as pytest names it; empty when the record does not tell."""
 
 
 def skipped(run: Path) -> tuple[Skipped, ...]:
@@ -27,6 +31,10 @@ def skipped(run: Path) -> tuple[Skipped, ...]:
     if not path.exists():
         return ()
     try:
-        return tuple(Skipped(str(one["case"]), str(one["reason"])) for one in read_json(path)["cases"])
+        return tuple(_read(one) for one in read_json(path)["cases"])
     except (LookupError, TypeError) as error:
         raise RecordError(f"{path}: is not a list of cases that were skipped: {error}") from error
+
+
+def _read(entry: Mapping[str, Any]) -> Skipped:
+    return Skipped(str(entry["case"]), str(entry["reason"]), str(entry.get("test", "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,11 @@ def show_skipped(left_out: Sequence[Skipped], stream: TextIO) -> None:
     console = console_of(stream)
     for one in left_out:
         console.print(Text(clean(f"NOT CERTIFIED (skipped): {one.case}: {one.reason}"), style=STYLES[Verdict.UNKNOWN]))
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Print a line of our own; whoever reads along may have gone."""
+    console_of(stream).print(Text(clean(text)))
 
 
 class _Console(Console):
@@ -73,15 +79,21 @@ def failure_lines(claim: Claim, record: str) -> list[str]:
     first = f"{deciding[0].object}: {deciding[0].reason}" if deciding else claim.reason
     more = ", ".join(part.object for part in deciding[1:6])
     others = f"likewise: {more}" if more else f"claim: {claim.title}"
-    where = f"record: {record}   re-judge: python -m reports.rejudge {record}"
+    where = f"record: {record}   re-judge: {rejudging(record)}"
     hint = f"   hint: {claim.hint}" if claim.hint else ""
     return [clean(finding), *(f"  {clean(line)}" for line in (first, others, where + hint))]
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be typed from here."""
+    """A path as short as it can be typed from here; no program takes it for an option."""
     path = path.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    short = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return f"./{short}" if short.startswith("-") else short
+
+
+def rejudging(record: str) -> str:
+    """The command that judges a record again, as a shell takes it."""
+    return shlex.join(["python", "-m", "reports.rejudge", record])
 
 
 def _finding(claim: Claim) -> str:

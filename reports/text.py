@@ -6,12 +6,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from reports.verdict import Claim, Verdict
+from reports.verdict import Claim, Figure, Verdict
 
 DANGEROUS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories that steer a terminal, reorder text or are not allowed in XML."""
 SYMBOLS = ("s", "ms")
 """What may stand behind a number; a claim's unit is such a symbol, a comma and what is measured, or words only."""
+AT_LEAST = "at least"
+"""Stands before a figure whose true value may be larger."""
+MOST_DECIMALS = 9
 DECISION = {Verdict.PASS: "GO", Verdict.FAIL: "NO-GO", Verdict.UNKNOWN: "UNDECIDED"}
 
 
@@ -25,18 +28,28 @@ def _visible(character: str) -> str:
     return character if harmless else character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def number(value: float | None) -> str:
-    """A measured value: counts whole, small values with three decimals, large ones with one."""
+def number(value: float | None, beside: float | None = None) -> str:
+    """A measured value: counts whole, small values with three decimals, large ones with one.
+
+    It has as many more as it needs to be other than zero, and on the same side of what stands beside it.
+    """
     if value is None:
         return "–"
     if float(value).is_integer():
         return str(int(value))
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    others = [other for other in (0.0, beside) if other is not None and other != value]
+    for decimals in range(3 if abs(value) < 100 else 1, MOST_DECIMALS):
+        shown = f"{value:.{decimals}f}"
+        if all(float(shown) != other and (float(shown) > other) == (value > other) for other in others):
+            return shown
+    return f"{value:.{MOST_DECIMALS}g}"
 
 
 def measured(claim: Claim) -> str:
-    """The measured value with its symbol: `0.651 s`."""
-    return with_symbol(claim.measured, claim)
+    """The measured value with its symbol: `0.651 s`; it never looks like a limit that it is not."""
+    if claim.measured is None:
+        return "–"
+    return f"{number(claim.measured, claim.limit)} {_split(claim)[0]}".strip()
 
 
 def with_symbol(value: float | None, claim: Claim) -> str:
@@ -66,6 +79,13 @@ def quantity(value: float | None, unit: str) -> str:
     if unit == "s" and 0 < abs(value) < 1:
         return f"{1000 * value:.1f} ms"
     return f"{number(value)} {unit}".strip()
+
+
+def value(figure: Figure) -> str:
+    """A figure's value with its unit, marked when the true one may be larger; without one, why."""
+    if figure.value is None:
+        return figure.reason or "not told"
+    return (f"{AT_LEAST} " if figure.at_least else "") + quantity(figure.value, figure.unit)
 
 
 def allowed(claim: Claim) -> str:

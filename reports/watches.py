@@ -5,7 +5,7 @@ from __future__ import annotations
 from drainproof.record import Event
 from reports.evidence import Evidence, Fault
 from reports.series import holes
-from reports.spans import Span
+from reports.spans import Span, union
 
 SILENT_SECONDS = 15.0
 """A watch says that it is current every few seconds; one that is silent for longer may have missed a change."""
@@ -26,6 +26,17 @@ def blind(evidence: Evidence, kind: str, span: Span) -> str:
     if silent:
         return f"the watch said nothing for {silent[0].seconds:.1f} s from {evidence.at(silent[0].begin)} on"
     return ""
+
+
+def unseen(evidence: Evidence, kind: str, span: Span) -> list[Span]:
+    """When in a span the watch of a kind could not see: before it ran, from when it broke until it spoke again, and
+    where it was silent for too long. That nothing turned out to have changed meanwhile does not shorten it."""
+    alive = sorted(event.t_ns for event in evidence.events if event.source == SOURCE and _speaks(event, kind))
+    started = [event.t_ns for event in evidence.of_kind(SOURCE, "started") if event.object in (kind, "")]
+    lost = [event.t_ns for event in evidence.of_kind(SOURCE, "lost") if event.object in (kind, "")]
+    found = [Span(span.begin, min(started, default=span.end)), *holes(alive, span, SILENT_SECONDS)]
+    found += [Span(since, min((time for time in alive if time > since), default=span.end)) for since in lost]
+    return union(one.within(span) for one in found)
 
 
 def _speaks(event: Event, kind: str) -> bool:

@@ -82,10 +82,7 @@ class Restore:
         """Stop, restore, start, and wait until the guest answers; raises DrainproofError when one of that fails."""
         namespace = self.machine.namespace
         set_running(self.machine, running=False)
-        wait(
-            f"virtual machine {self.target} has stopped", lambda: self.machine.instance,
-            until=lambda seen: seen is None, deadline=deadline, every=EVERY_SECONDS,
-        )
+        wait_stopped(self.machine, deadline)
         requested = time.monotonic_ns()
         self.cluster.create(MACHINE_RESTORES, spec.machine_restore(self.name, self.target, self.snapshot), namespace)
         wait(
@@ -199,6 +196,14 @@ def remove(machine: VirtualMachine, deadline: Deadline) -> None:
         lambda: machine.cluster.find(MACHINES, machine.name, machine.namespace) or machine.instance,
         until=lambda seen: seen is None, deadline=deadline, every=EVERY_SECONDS,
         describe=lambda seen: getattr(seen, "phase", "still there"),
+    )
+
+
+def wait_stopped(machine: VirtualMachine, deadline: Deadline) -> None:
+    """Wait until nothing of a machine runs."""
+    wait(
+        f"virtual machine {machine.name} has stopped", lambda: machine.instance, until=lambda seen: seen is None,
+        deadline=deadline, every=EVERY_SECONDS,
     )
 
 

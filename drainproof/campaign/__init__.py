@@ -1,6 +1,4 @@
-"""Campaigns: the same certification again and again on several storage classes, interleaved in time, resumable."""
+"""Campaigns: the same certification again and again on several storage classes, interleaved in time, resumable.
 
-from drainproof.campaign.conductor import conduct
-from drainproof.campaign.plan import Plan
-
-__all__ = ["Plan", "conduct"]
+Who only reads a journal imports `journal`, and neither the conductor nor the cluster's client with it.
+"""

@@ -71,13 +71,13 @@ class CampaignJournal:
     def read(cls, directory: Path) -> CampaignJournal:
         """Raises RecordError when there is none, or it is damaged or of another format."""
         path = directory / CAMPAIGN
-        content = read_json(path)
         try:
+            content = read_json(path)
             if content["format"] != FORMAT:
                 raise ValueError(f"format {content['format']} is not the format {FORMAT} that this version reads")
             attempts = tuple(_attempt(one) for one in content["attempts"])
             return cls(directory, Plan.of_json(content["plan"]), attempts)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RecordError(f"{path}: is not the journal of a campaign: {error}") from error
 
     def write(self) -> None:
@@ -110,6 +110,15 @@ class CampaignJournal:
         new = [name for name in self.runs() if name not in self.attempts[-1].before]
         return new[-1] if new else ""
 
+    def set_aside(self) -> list[Attempt]:
+        """The attempts that do not count although there is a run of them."""
+        return [one for one in self.attempts if one.run and one.state is not State.DONE]
+
+    def place(self, attempt: Attempt) -> Path:
+        """Where the run of an attempt lies: beside the others, or put aside."""
+        beside = self.directory / attempt.run
+        return beside if attempt.state is State.DONE or beside.is_dir() else self.directory / DISCARDED / attempt.run
+
     def done(self) -> dict[int, Attempt]:
         """The attempts that count, by the number of their slot."""
         return {one.number: one for one in self.attempts if one.state is State.DONE}
@@ -122,9 +131,9 @@ class CampaignJournal:
     def discard(self) -> list[str]:
         """Put the runs aside that do not count; returns their names. They are kept."""
         moved = []
-        for attempt in self.attempts:
+        for attempt in self.set_aside():
             source = self.directory / attempt.run
-            if attempt.run and attempt.state is not State.DONE and source.is_dir():
+            if source.is_dir():
                 (self.directory / DISCARDED).mkdir(exist_ok=True)
                 source.rename(self.directory / DISCARDED / attempt.run)
                 moved.append(attempt.run)
@@ -132,4 +141,7 @@ class CampaignJournal:
 
 
 def _attempt(content: Mapping[str, Any]) -> Attempt:
-    return Attempt(**{**content, "state": State(content["state"]), "before": tuple(content["before"])})
+    attempt = Attempt(**{**content, "state": State(content["state"]), "before": tuple(content["before"])})
+    if not isinstance(attempt.run, str) or attempt.run == ".." or attempt.run != Path(attempt.run).name:
+        raise ValueError(f"{attempt.run!r} is no name of a run")
+    return attempt

@@ -90,7 +90,9 @@ def verification(run: Path) -> Verification:
         return Verification(tuple(foreign), tuple(unreadable))
     own = _own_verification(run)
     differences, unreadable = list(own.differences), list(own.unreadable)
-    for case in case_directories(run):
+    # Each case is chained to the run's description: where that is missing, it is told once, and not by each case.
+    described = f"{RUN_FILE} is missing" not in differences
+    for case in case_directories(run) if described else ():
         # A case's manifest that is not the one that was sealed tells nothing about the other files.
         if any(one.startswith(f"{case.name}/{manifest.MANIFEST} ") for one in own.troubles):
             continue

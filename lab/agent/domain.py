@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -66,15 +66,21 @@ class Domain:
     def running(self) -> bool:
         return self.pid > 0 and not self.ended.is_set()
 
-    async def start(self, argv: list[str], lab: str, node: str, log_file: Path, pod_uid: str) -> None:
-        """Start QEMU and connect to its monitor; raises MonitorError when it does not come up."""
+    async def start(
+        self, argv: list[str], lab: str, node: str, log_file: Path, pod_uid: str, locks: Sequence[int] = ()
+    ) -> None:
+        """Start QEMU and connect to its monitor; raises MonitorError when it does not come up.
+
+        It inherits the locks of its volumes: they end with it.
+        """
         shutil.rmtree(self.files.directory, ignore_errors=True)
         self.files.directory.mkdir(parents=True)
         self.files.serial_log.parent.mkdir(parents=True, exist_ok=True)
         # Starting a process and a netlink exchange take milliseconds that a migration's switch-over must not wait for.
         await asyncio.to_thread(network.create_tap, self.tap)
         self._process = await asyncio.to_thread(
-            processes.spawn, ["nice", "-n", str(NICE), *argv], lab, log_file, extra={processes.NODE_MARK: node}
+            processes.spawn, ["nice", "-n", str(NICE), *argv], lab, log_file, extra={processes.NODE_MARK: node},
+            inherits=locks,
         )
         self.pid = self._process.pid
         self.files.record.write_text(json.dumps({"pid": self.pid, "vmi": self.spec.uid, "pod": pod_uid}))

@@ -100,14 +100,15 @@ class Arrival:
         node, launcher, client = self._node, self._launcher, self._node.cluster.client
         spec = domain_spec.read(self._vmi, launcher.mac, launcher.ip)
         prepared = await volumes.prepare(client, node.config, self._vmi, spec)
-        domain = Domain(prepared.spec, node.domain_files(launcher), network.tap_name(launcher.vmi_key))
-        launcher.domain = domain
-        domain.monitor.add_handler(self.note)
-        domain.on_change(self._changed)
-        command = argv.build(
-            prepared.spec, domain.files, prepared.boot, domain.tap, node.config.accelerator, incoming=True
-        )
-        await domain.start(command, node.config.name, node.name, launcher.log_file, launcher.pod_uid)
+        with volumes.locked(prepared, joining=True) as locks:
+            domain = Domain(prepared.spec, node.domain_files(launcher), network.tap_name(launcher.vmi_key))
+            launcher.domain = domain
+            domain.monitor.add_handler(self.note)
+            domain.on_change(self._changed)
+            command = argv.build(
+                prepared.spec, domain.files, prepared.boot, domain.tap, node.config.accelerator, incoming=True
+            )
+            await domain.start(command, node.config.name, node.name, launcher.log_file, launcher.pod_uid, locks)
         port = await self._listen(domain)
         launcher.log("Prepared migration target pod", "server.go:228")
         await self._publish(port)

@@ -64,8 +64,8 @@ def migration_method(spec: DomainSpec) -> str:
     return "LiveMigration" if all(disk.kind is DiskKind.CLAIM for disk in spec.disks) else "BlockMigration"
 
 
-def started(vmi: Object, spec: DomainSpec, can_move: Migratable) -> None:
-    """The VMI's domain runs."""
+def started(vmi: Object, spec: DomainSpec, can_move: Migratable, claims: Mapping[str, Object]) -> None:
+    """The VMI's domain runs, on disks of these claims by name."""
     status = vmi["status"]
     set_phase(vmi, "Running")
     memory = dig(vmi, "spec", "domain", "memory", "guest", default=f"{spec.memory_bytes >> 20}Mi")
@@ -73,7 +73,7 @@ def started(vmi: Object, spec: DomainSpec, can_move: Migratable) -> None:
     status.update(
         machine={"type": MACHINE_TYPE}, currentCPUTopology={"cores": spec.vcpus}, guestOSInfo={},
         migrationTransport="Unix", selinuxContext="none", migrationMethod=migration_method(spec),
-        interfaces=[_interface(vmi, spec)], volumeStatus=_volumes(spec),
+        interfaces=[_interface(vmi, spec)], volumeStatus=_volumes(spec, claims),
     )
     if can_move:
         set_condition(vmi, "LiveMigratable", "True")
@@ -120,11 +120,12 @@ def _interface(vmi: Object, spec: DomainSpec) -> Object:
     }
 
 
-def _volumes(spec: DomainSpec) -> list[Object]:
+def _volumes(spec: DomainSpec, claims: Mapping[str, Object]) -> list[Object]:
     result = []
     for number, disk in enumerate(spec.disks):
         entry: Object = {"name": disk.name, "target": f"vd{chr(ord('a') + number)}"}
         if disk.kind is DiskKind.CLAIM:
-            entry["persistentVolumeClaimInfo"] = {"claimName": disk.source, "volumeMode": "Filesystem"}
+            mode = dig(claims.get(disk.source), "spec", "volumeMode", default="Filesystem")
+            entry["persistentVolumeClaimInfo"] = {"claimName": disk.source, "volumeMode": mode}
         result.append(entry)
     return result

@@ -95,8 +95,9 @@ async def _start(node: Node, vmi: Object, launcher: Launcher | None) -> float | 
     domain = launcher.domain
     if domain is None:
         return RETRY_SECONDS
-    can_move = vmi_status.migratable(vmi, await volumes.claims(node.cluster.client, vmi))
-    await node.change(vmi, lambda wished: vmi_status.started(wished, domain.spec, can_move))
+    claims = await volumes.claims(node.cluster.client, vmi)
+    can_move = vmi_status.migratable(vmi, claims)
+    await node.change(vmi, lambda wished: vmi_status.started(wished, domain.spec, can_move, claims))
     node.event(vmi, "Normal", "Created", "VirtualMachineInstance defined.")
     node.event(vmi, "Normal", "Started", "VirtualMachineInstance started.")
     if not can_move and dig(vmi, "spec", "evictionStrategy") in vmi_status.MIGRATION_STRATEGIES:
@@ -109,10 +110,11 @@ async def _start(node: Node, vmi: Object, launcher: Launcher | None) -> float | 
 async def _launch(node: Node, vmi: Object, launcher: Launcher) -> None:
     spec = domain_spec.read(vmi, launcher.mac, launcher.ip)
     prepared = await volumes.prepare(node.cluster.client, node.config, vmi, spec)
-    network.offer_address(node.config, launcher.mac, launcher.ip, volumes.hostname(vmi))
-    domain = new_domain(node, launcher, prepared.spec)
-    command = argv.build(prepared.spec, domain.files, prepared.boot, domain.tap, node.config.accelerator)
-    await domain.start(command, node.config.name, node.name, launcher.log_file, launcher.pod_uid)
+    with volumes.locked(prepared) as locks:
+        network.offer_address(node.config, launcher.mac, launcher.ip, volumes.hostname(vmi))
+        domain = new_domain(node, launcher, prepared.spec)
+        command = argv.build(prepared.spec, domain.files, prepared.boot, domain.tap, node.config.accelerator)
+        await domain.start(command, node.config.name, node.name, launcher.log_file, launcher.pod_uid, locks)
     launcher.log(f"Domain {prepared.spec.domain} started, pid {domain.pid}")
 
 

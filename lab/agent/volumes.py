@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class Prepared:
 
     spec: DomainSpec
     boot: Boot
+    locks: tuple[Path, ...] = ()
+    """Of the volumes that QEMU does not lock itself."""
 
 
 def missing_image(config: LabConfig, vmi: Object) -> str | None:
@@ -49,19 +52,36 @@ def named_image(config: LabConfig, name: str) -> Path | None:
 
 async def prepare(client: Client, config: LabConfig, vmi: Object, spec: DomainSpec) -> Prepared:
     """Find or make what is behind each disk; raises VolumeError, ApiError, or ImageError of the cloud-init volume."""
-    disks = []
+    disks, locks = [], []
     root = _guest_image(config, images(vmi))
     for disk in spec.disks:
         if disk.kind is DiskKind.CONTAINER:
             disks.append(disk.at(_file(root / "root.img")))
         elif disk.kind is DiskKind.CLAIM:
             claim = await _claim(client, spec.namespace, disk.source)
-            disks.append(disk.at(await _claim_blockdev(client, config, claim)))
+            backend, handle = await _claim_volume(client, config, claim)
+            disks.append(disk.at(backend.blockdev(handle)))
+            if lock := storage.lock_file(config, backend, handle):
+                locks.append(lock)
         else:
             disks.append(disk.at(_file(await _cloud_init(client, config, vmi, disk))))
     kernel = next(root.glob("vmlinu[xz]"))
     boot = Boot(kernel, root / "initrd.img", (root / "cmdline").read_text().strip())
-    return Prepared(replace(spec, disks=tuple(disks)), boot)
+    return Prepared(replace(spec, disks=tuple(disks)), boot, tuple(locks))
+
+
+@contextlib.contextmanager
+def locked(prepared: Prepared, *, joining: bool = False) -> Iterator[tuple[int, ...]]:
+    """The locks of a domain's volumes, for its QEMU to inherit; raises VolumeError while another QEMU has one of them.
+
+    `joining` is the target of a migration, which opens what the source has open.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            locks = stack.enter_context(storage.held(prepared.locks, joining=joining))
+        except (storage.StorageError, OSError) as error:
+            raise VolumeError(str(error)) from error
+        yield locks
 
 
 async def claims(client: Client, vmi: Object) -> dict[str, Object]:
@@ -101,7 +121,7 @@ def _file(path: Path) -> dict[str, object]:
     return {"driver": "file", "filename": str(path), "aio": "threads"}
 
 
-async def _claim_blockdev(client: Client, config: LabConfig, claim: Object) -> dict[str, object]:
+async def _claim_volume(client: Client, config: LabConfig, claim: Object) -> tuple[storage.Backend, str]:
     meta = claim["metadata"]
     volume_name = dig(claim, "spec", "volumeName")
     if not volume_name or dig(claim, "status", "phase") != "Bound":
@@ -115,7 +135,7 @@ async def _claim_blockdev(client: Client, config: LabConfig, claim: Object) -> d
         # Somebody may have written this volume by hand; a provisioned one is there already.
         size = math.ceil(quantity.parse(dig(volume, "spec", "capacity", "storage", default="1Gi")))
         await backend.create(handle, size)
-    return backend.blockdev(handle)
+    return backend, handle
 
 
 async def _cloud_init(client: Client, config: LabConfig, vmi: Object, disk: Disk) -> Path:

@@ -90,6 +90,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "NodeHealthCheck": (NAME, CUSTOM_AGE),
     "FenceAgentsRemediation": (NAME, CUSTOM_AGE),
     "FenceAgentsRemediationTemplate": (NAME, CUSTOM_AGE),
+    "StorageProfile": (NAME, CUSTOM_AGE),
     "NetworkChaos": (
         NAME, Column("Action", path("spec.action", None)), Column("Duration", path("spec.duration", None)),
     ),

@@ -13,8 +13,10 @@ from lab.controllers.snapshot_classes import BOUND_CONTENT, driver_of
 from lab.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, VOLUME_SNAPSHOT, VOLUME_SNAPSHOT_CONTENT
 from lab.machinery import quantity
 from lab.machinery.cluster import Cluster
-from lab.machinery.objects import deleting, dig, key, name, namespace, phase
+from lab.machinery.objects import annotations_of, deleting, dig, key, name, namespace, phase
 from lab.storage import Backend, LiveCopy, StorageError
+
+ALLOW_MODE_CHANGE = "snapshot.storage.kubernetes.io/allow-volume-mode-change"
 
 
 class SourceKind(StrEnum):
@@ -67,6 +69,10 @@ def _snapshot(cluster: Cluster, claim: Object, wanted: str, storage_class: Objec
     if dig(content, "spec", "driver") != storage_class["provisioner"]:
         text = f"snapshotcontent {bound} for snapshot {wanted} is handled by a different CSI driver than requested by "
         raise StorageError(f"{prefix}{text}StorageClass {name(storage_class)}")
+    taken, asked = dig(content, "spec", "sourceVolumeMode"), dig(claim, "spec", "volumeMode", default="Filesystem")
+    if taken not in (None, asked) and annotations_of(content).get(ALLOW_MODE_CHANGE) != "true":
+        text = f"requested volume {key(claim)} modifies the mode of the source volume but does not have permission to"
+        raise StorageError(f"{prefix}{text} do so. {ALLOW_MODE_CHANGE} annotation is not present on {bound}")
     if not dig(snapshot, "status", "readyToUse") or not dig(content, "status", "readyToUse"):
         raise StorageError(f"{prefix}snapshot {wanted} is not Ready")
     least = size(dig(snapshot, "status", "restoreSize", default="0"))

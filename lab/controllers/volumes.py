@@ -28,6 +28,7 @@ from lab.machinery.objects import (
     uid,
 )
 from lab.storage import Backend, StorageError
+from lab.storage.backend import FILE_SYSTEM
 
 COMPONENT = "persistentvolume-controller"
 PROTECTION = "kubernetes.io/pvc-protection"
@@ -93,10 +94,8 @@ async def _provision(cluster: Cluster, claim: Object) -> Object | None:
     backend = storage.by_provisioner(cluster.config, found["provisioner"]) if found else None
     if found is None or backend is None:
         return None
-    offered = backend.traits.access_modes
-    unsupported = [mode for mode in claim["spec"]["accessModes"] if mode not in offered]
-    if unsupported:
-        _failed(cluster, claim, f"access mode {unsupported[0]} is not supported; it offers {', '.join(offered)}")
+    if refusal := backend.traits.refusal(claim["spec"]["accessModes"], _volume_mode(claim)):
+        _failed(cluster, claim, refusal)
         return None
     node = annotations_of(claim).get(claims.SELECTED_NODE)
     if claims.waits_for_consumer(cluster, claim) and not node:
@@ -113,6 +112,10 @@ async def _provision(cluster: Cluster, claim: Object) -> Object | None:
     message = f"Successfully provisioned volume {name(volume)}"
     cluster.event(PERSISTENT_VOLUME_CLAIM, claim, "Normal", "ProvisioningSucceeded", message, COMPONENT)
     return volume
+
+
+def _volume_mode(claim: Object) -> str:
+    return str(dig(claim, "spec", "volumeMode", default=FILE_SYSTEM))
 
 
 def _failed(cluster: Cluster, claim: Object, reason: str) -> None:
@@ -140,7 +143,7 @@ def new_volume(backend: Backend, claim: Object, storage_class: Object, node: str
         "capacity": {"storage": dig(claim, "spec", "resources", "requests", "storage", default="1Gi")},
         "accessModes": list(claim["spec"]["accessModes"]),
         "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy", "Delete"),
-        "storageClassName": name(storage_class), "volumeMode": dig(claim, "spec", "volumeMode", default="Filesystem"),
+        "storageClassName": name(storage_class), "volumeMode": _volume_mode(claim),
         "claimRef": {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace(claim), "name": name(claim),
             "uid": uid(claim),

@@ -27,6 +27,7 @@ from lab.lifecycle import (
     leftovers,
     lock,
     snapshot_classes,
+    storage_profiles,
     storage_servers,
 )
 from lab.lifecycle.errors import LifecycleError, RequirementsError
@@ -190,7 +191,7 @@ async def _start_cluster(config: LabConfig, progress: Progress) -> None:
 
 async def _create_objects(config: LabConfig, client: Client) -> None:
     classes = [(STORAGE_CLASS, body) for body in storage.storage_classes(config)]
-    classes += snapshot_classes.objects(config)
+    classes += [*snapshot_classes.objects(config), *storage_profiles.objects(config)]
     for kind, body in [*classes, *health_check.objects(config), *prometheus.monitoring_objects(config)]:
         await client.create(kind, body)
 

@@ -15,12 +15,13 @@ from lab.storage.ceph import CEPH, Ceph
 from lab.storage.ceph_server import CephServer
 from lab.storage.directory import LOCAL, LOCAL_CLASS, SHARED, SHARED_CLASS, Directory
 from lab.storage.iscsi import ISCSI, Iscsi, IscsiServer
+from lab.storage.locks import held, lock_file
 from lab.storage.nfs import NFS, Nfs, NfsServer
 from lab.storage.server import Server
 
 __all__ = [
     "LOCAL_CLASS", "SERVERS", "SHARED_CLASS", "Backend", "LiveCopy", "NoSnapshotsError", "Server", "StorageError",
-    "Traits", "backend", "by_provisioner", "classes", "of_volume", "server", "storage_classes",
+    "Traits", "backend", "by_provisioner", "classes", "held", "lock_file", "of_volume", "server", "storage_classes",
 ]
 
 _SERVED: dict[str, tuple[Traits, Callable[[LabConfig], Backend], Callable[[LabConfig], Server]]] = {

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from lab.client import Object
 
-ANY_NODE = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
-ONE_NODE = ("ReadWriteOnce", "ReadWriteOncePod")
+SHARED_MODE = "ReadWriteMany"
+ONE_NODE_MODE = "ReadWriteOnce"
+ANY_NODE = (ONE_NODE_MODE, SHARED_MODE, "ReadOnlyMany", "ReadWriteOncePod")
+ONE_NODE = (ONE_NODE_MODE, "ReadWriteOncePod")
+FILE_SYSTEM = "Filesystem"
 
 
 SECTOR_BYTES = 512
@@ -49,7 +53,7 @@ class Traits:
     """Also the CSI driver's name in volumes and snapshot classes."""
     access_modes: tuple[str, ...] = ANY_NODE
     volume_mode: str = "Block"
-    """What CDI prefers for disks; the lab gives a guest the same raw disk in either mode."""
+    """The mode in which nodes may share a volume; the lab gives a guest the same raw disk in either mode."""
     binding: str = "Immediate"
     live_copy: LiveCopy = LiveCopy.NONE
     server: str = ""
@@ -58,6 +62,24 @@ class Traits:
     @property
     def snapshots(self) -> bool:
         return self.live_copy is not LiveCopy.NONE
+
+    @property
+    def claim_property_sets(self) -> tuple[tuple[str, str], ...]:
+        """Access and volume modes that go together, as CDI tells them of block (Ceph RBD) and of file storage (NFS)."""
+        sets = [(mode, self.volume_mode) for mode in (SHARED_MODE, ONE_NODE_MODE) if mode in self.access_modes]
+        return tuple(sets) if self.volume_mode == FILE_SYSTEM else (*sets, (ONE_NODE_MODE, FILE_SYSTEM))
+
+    def refusal(self, access_modes: Sequence[str], volume_mode: str) -> str:
+        """Why the provisioner makes no volume of these modes; empty: it does.
+
+        A file system on a block device belongs to one node: two that mount it destroy it.
+        """
+        unsupported = [mode for mode in access_modes if mode not in self.access_modes]
+        if unsupported:
+            return f"access mode {unsupported[0]} is not supported; it offers {', '.join(self.access_modes)}"
+        if SHARED_MODE in access_modes and volume_mode == FILE_SYSTEM != self.volume_mode:
+            return f"access mode {SHARED_MODE} is only supported for volumes of volumeMode {self.volume_mode}"
+        return ""
 
 
 class Backend(Protocol):

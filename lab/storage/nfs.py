@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 from pathlib import Path
 
 from lab.client import Object
 from lab.config import STORAGE_ADDRESS, LabConfig
+from lab.net import namespaces
 from lab.storage import files
-from lab.storage.backend import LiveCopy, Traits
+from lab.storage.backend import LiveCopy, StorageError, Traits
 from lab.storage.directory import volumes_folder
 from lab.storage.file_volumes import FileVolumes
-from lab.storage.room import Room
+from lab.storage.room import ROLE, Room
 from lab.storage.server import listens, until
 
 NFS = Traits(
@@ -19,6 +23,10 @@ NFS = Traits(
 PORT_MAPPER_PORT = 111
 PORT = 2049
 MOUNT_PORT = 20048
+ANSWER_SECONDS = 2.0
+"""A server of this machine that is silent for so long stands still."""
+NULL_CALL = struct.pack(">11I", 1 << 31 | 40, 1, 0, 2, 100003, 3, 0, 0, 0, 0, 0)
+"""One fragment of 40 bytes: transaction 1, call, RPC version 2, program NFS, version 3, procedure 0, nobody asks."""
 CONFIG = f"""\
 NFS_CORE_PARAM {{
     Protocols = 3;
@@ -52,6 +60,7 @@ class Nfs(FileVolumes):
 
     def __init__(self, config: LabConfig) -> None:
         super().__init__(volumes_folder(config))
+        self._config = config
 
     @property
     def traits(self) -> Traits:
@@ -76,6 +85,12 @@ class Nfs(FileVolumes):
     def snapshot_handle(self, handle: str, uid: str) -> str:
         del handle
         return f"snap-{uid}"
+
+    async def prepare_snapshot(self, handle: str, uid: str, size: int) -> str:
+        # QEMU mounts the export in its main loop: toward a server that is silent the guest itself would stand still.
+        if not await answers(self._config):
+            raise StorageError(f"volume {handle} is not copied: {NFS.name}'s server does not answer; is it paused?")
+        return await super().prepare_snapshot(handle, uid, size)
 
 
 class NfsServer:
@@ -112,3 +127,18 @@ class NfsServer:
             return await listens(self._config, PORT) and await listens(self._config, MOUNT_PORT)
 
         await until("NFS-Ganesha", serves, self.room)
+
+
+async def answers(config: LabConfig) -> bool:
+    """Whether the server answers NFS's null procedure; the kernel would accept connections for one that is paused."""
+    return await asyncio.to_thread(namespaces.inside, config.namespace(ROLE), lambda: said_to_null(STORAGE_ADDRESS))
+
+
+def said_to_null(address: str, port: int = PORT, seconds: float = ANSWER_SECONDS) -> bool:
+    """Whether anything comes back for a call that does nothing (RFC 5531, RFC 1813)."""
+    try:
+        with socket.create_connection((address, port), seconds) as connection:
+            connection.sendall(NULL_CALL)
+            return bool(connection.recv(4))
+    except OSError:
+        return False

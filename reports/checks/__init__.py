@@ -37,7 +37,7 @@ from reports.members import observed
 from reports.migrations import migrations
 from reports.verdict import Claim
 
-VERSION = "4"
+VERSION = "5"
 """Changes whenever a check may conclude something else from the same record."""
 
 SUCCEEDED = "Succeeded"

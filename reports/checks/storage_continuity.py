@@ -14,7 +14,7 @@ import numpy as np
 
 from reports import fio
 from reports.disk_stretches import Stretch, stretches
-from reports.disks import RESTORE, Session, ranges, read_backs, sessions
+from reports.disks import Session, ranges, read_backs, restarts, sessions
 from reports.evidence import Evidence
 from reports.spans import Span, outside
 from reports.verdict import Claim, Part, Verdict, sum_up
@@ -167,14 +167,14 @@ def _session(evidence: Evidence, session: Session) -> Part:
 
 
 def _same_boot(evidence: Evidence, known: list[Session]) -> Part:
-    """The guest is restarted by nothing but a restore."""
+    """The guest is restarted by nothing but restores and power cuts."""
     name = f"guest of {known[0].vm}"
-    restores = [fault for fault in evidence.faults if fault.kind == RESTORE]
+    on_purpose = restarts(evidence, known[0].vm)
     boots = [(one.span.begin, one.boot_id) for one in known]
     boots += [(one.t_ns, one.boot_id) for one in read_backs(evidence) if one.vm == known[0].vm]
     boots.sort()
     for (before, old), (after, new) in pairwise(boots):
-        if old != new and not any(Span(before, after).touches(fault.span) for fault in restores):
+        if old != new and not any(Span(before, after).touches(span) for span in on_purpose):
             reason = f"the guest restarted: boot id {new} at {evidence.at(after)}, {old} before"
             return Part(object=name, verdict=Verdict.FAIL, reason=reason, at=evidence.at(after))
     return Part(object=name, verdict=Verdict.PASS, reason=f"{len(boots)} readings, no restart that was not asked for")

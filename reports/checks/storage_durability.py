@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from reports.disks import (
     CLONE,
+    FAILOVER,
+    PAUSE,
     PRESENT,
     RESTORE,
     SNAPSHOT,
@@ -44,6 +46,8 @@ def check(evidence: Evidence) -> Claim:
     known, found = sessions(evidence), read_backs(evidence)
     parts = [_read(evidence, known, one) for one in found]
     parts += [_never_read(vm, known, found) for vm in sorted({one.vm for one in known})]
+    if any(fault.kind in (PAUSE, FAILOVER) for fault in evidence.faults):
+        parts += [_in_another_boot(vm, known, found) for vm in sorted({one.vm for one in known})]
     parts += [
         Part(object=f"writes of {one.vm}, session {one.number}", verdict=Verdict.UNKNOWN, reason=one.trouble)
         for one in known
@@ -173,3 +177,17 @@ def _never_read(vm: str, known: list[Session], found: list[ReadBack]) -> Part:
     if any(one.vm == vm and one.t_ns >= last for one in found):
         return Part(object=name, verdict=Verdict.PASS, reason="after its last write")
     return Part(object=name, verdict=Verdict.UNKNOWN, reason="its disk was not read back after its last write")
+
+
+def _in_another_boot(vm: str, known: list[Session], found: list[ReadBack]) -> Part:
+    """Whether the disk was read after the last write by a guest that had not written it.
+
+    Asked where its server was disturbed: what the storage lost of the file system, the guest that wrote still knows.
+    """
+    own = [one for one in known if one.vm == vm]
+    last, boots = max(one.span.end for one in own), {one.boot_id for one in own}
+    name = f"reading of {vm} in another boot"
+    if any(one.vm == vm and one.t_ns >= last and one.boot_id and one.boot_id not in boots for one in found):
+        return Part(object=name, verdict=Verdict.PASS, reason="after a restart, from what is on the disk")
+    reason = "its disk was read in no other boot than wrote it: where a record lies, the guest may have remembered"
+    return Part(object=name, verdict=Verdict.UNKNOWN, reason=reason)

@@ -12,7 +12,10 @@ from reports.disks import SOURCE as LEDGER
 from reports.disks import sessions
 from reports.evidence import STORAGE, Evidence
 from reports.figures.disturbed import cut_short, disturbed
-from reports.fio import BASELINE, DECIMALS, SOURCE, overlap
+from reports.fio import BASELINE, DECIMALS, SOURCE, overlap, share
+from reports.fio import disturbed as disturbed_by
+from reports.fio_steps import ENOUGH as ENOUGH_OPERATIONS
+from reports.fio_steps import steps, told_of, within
 from reports.verdict import Better, Figure, MissingEvidenceError
 
 AXES = (
@@ -24,7 +27,8 @@ KEPT = " against baseline"
 """Ends the axes that tell a disturbance's figure as a multiple of the baseline's."""
 PAUSE, COVERED = "longest I/O pause", "time covered"
 ENOUGH = 0.5
-"""fio's figures are of all the time that it ran: if less than half of it was disturbed, they tell of something else."""
+"""Of a record without fio's steps: its figures are of all the time that it ran, and if less than half of that was
+disturbed, they tell of something else."""
 
 
 def figures(evidence: Evidence) -> Iterator[Figure]:
@@ -77,10 +81,13 @@ def _pause(evidence: Evidence, vm: str) -> Figure:
 
 
 def _covered(evidence: Evidence, result: Event, name: str, during: str) -> Figure:
-    """Which share of the time that fio measured the disturbance took; nothing of it if fio measured nothing."""
+    """Which share of the time that fio's figures are of the disturbance took; nothing of it if fio measured nothing."""
     error = result.data.get("error")
+    known = steps(result)
+    spans = [one.span for one in within(known, disturbed_by(evidence, during))]
+    covered = share(evidence, spans, during) if known else overlap(evidence, result, during)
     return Figure(
-        axis=COVERED, object=name, value=None if error else overlap(evidence, result, during), unit="share",
+        axis=COVERED, object=name, value=None if error else covered, unit="share",
         better=Better.MORE, reason=f"fio could not measure: {error}" if error else "", resolution=10**-DECIMALS,
     )
 
@@ -88,18 +95,40 @@ def _covered(evidence: Evidence, result: Event, name: str, during: str) -> Figur
 def _fio(evidence: Evidence, result: Event, baseline: Event | None, name: str, way: str) -> Iterator[Figure]:
     """The figures of one direction of one job, and how they stand to those of the undisturbed job."""
     during = str(result.data.get("during"))
-    told, trouble = _told(result, way)
-    note = ""
-    if during != BASELINE and not trouble:
-        share = overlap(evidence, result, during)
-        note = f"the {during} took {share:.0%} of the time that was measured"
-        if share < ENOUGH:
-            trouble = note if share else f"no {during} took place while it was measured"
+    told, reason = _told(result, way)
+    if told and during != BASELINE:
+        told, reason = _disturbed(evidence, result, told, way)
     for axis, key, unit, better in AXES:
-        value = None if trouble else float(told[key])
-        yield Figure(axis=axis, object=name, value=value, unit=unit, better=better, reason=trouble or note)
+        value = float(told[key]) if key in told else None
+        why = reason
+        if told and value is None:
+            why = f"{told['ios']:g} operations are too few for a 99th percentile, {ENOUGH_OPERATIONS} are needed; {why}"
+        yield Figure(axis=axis, object=name, value=value, unit=unit, better=better, reason=why)
         if during != BASELINE:
-            yield _against(baseline, way, axis, key, value, better, name, trouble or note)
+            yield _against(baseline, way, axis, key, value, better, name, why)
+
+
+def _disturbed(
+    evidence: Evidence, result: Event, told: Mapping[str, Any], way: str
+) -> tuple[Mapping[str, Any], str]:
+    """What fio told of the disturbance, and of how much of it; `told` is what it told of all the time that it ran.
+
+    Where the record has no steps, what was told of all the time stands for the disturbance that took most of it.
+    """
+    during, known = str(result.data.get("during")), steps(result)
+    covered = overlap(evidence, result, during)
+    if not known:
+        note = f"the {during} took {covered:.0%} of the time that was measured"
+        if covered < ENOUGH:
+            return {}, note if covered else f"no {during} took place while it was measured"
+        return told, note
+    chosen = within(known, disturbed_by(evidence, during))
+    if not chosen:
+        return {}, f"no {during} took place while it was measured, or one shorter than what fio tells apart"
+    spans = [one.span for one in chosen]
+    seconds = sum(span.seconds for span in spans)
+    note = f"of {seconds:.1f} s, of which the {during} took {share(evidence, spans, during):.0%}"
+    return told_of(chosen, way), note
 
 
 def _against(

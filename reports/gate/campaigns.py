@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from drainproof.campaign.journal import CAMPAIGN, CampaignJournal, State
+from drainproof.campaign.journal import CAMPAIGN, DISCARDED, CampaignJournal, State
 from drainproof.errors import RecordError
 from drainproof.record.run import RUN_FILE
 from reports.gate.answer import Reason, lacking
@@ -37,6 +37,17 @@ def missing(journal: CampaignJournal, given: Iterable[Path]) -> Iterator[Reason]
         elif directory.resolve() not in known:
             remedy = f"Name the campaign as a whole: {journal.directory}."
             yield lacking(f"campaign {journal.directory}", f"the run {attempt.run}", "it was not named", remedy)
+    for attempt in journal.set_aside():
+        if not (journal.place(attempt) / RUN_FILE).exists():
+            expected = f"the run {attempt.run}, of which only failures count"
+            remedy = f"Put it back, as {DISCARDED}/{attempt.run}: nobody can tell what it has shown."
+            yield lacking(f"campaign {journal.directory}", expected, "it is gone", remedy)
+
+
+def set_aside(journal: CampaignJournal) -> list[Path]:
+    """The runs of attempts that do not count: what they have refuted does not vanish with another attempt."""
+    places = [journal.place(attempt) for attempt in journal.set_aside()]
+    return [place.resolve() for place in places if (place / RUN_FILE).exists()]
 
 
 def strangers(journal: CampaignJournal, given: Iterable[Path]) -> Iterator[str]:
@@ -52,4 +63,4 @@ def left_out(journal: CampaignJournal) -> Iterator[str]:
     states = Counter(str(one.state) for one in journal.attempts if one.state is not State.DONE)
     if states:
         told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        yield f"Attempts of the campaign {journal.directory} that do not count: {told}."
+        yield f"Attempts of the campaign {journal.directory} that do not count, but for what they refute: {told}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def gate(runs: Sequence[Path], policy: Path, json_file: Path | None, now: str) -
         raise CannotRunError("No run was named; name the directories of runs, or of a campaign.")
     answer = decide(runs, policy, _moment(now), _tell)
     if json_file:
-        write_json(json_file, answer.as_json())
+        try:
+            write_json(json_file, answer.as_json())
+        except OSError as error:
+            sentence = f"The answer cannot be written to {json_file}: {error.strerror}; name another file."
+            raise CannotRunError(sentence) from error
     show(answer, sys.stdout)
     return answer.verdict.exit_code
 
@@ -56,18 +61,25 @@ def _tell(sentence: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; what cannot be done is told in a sentence, and is never an answer."""
+    reasons: tuple[str, ...]
     try:
         return int(gate.main(arguments, prog_name="drainproof gate", standalone_mode=False))
+    except click.UsageError as error:
+        reasons = (f"{error.format_message()} See `drainproof gate --help`.",)
     except click.ClickException as error:
-        reasons: tuple[str, ...] = (error.format_message(),)
+        reasons = (error.format_message(),)
     except CannotRunError as error:
         reasons = error.reasons
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (DrainproofError, OSError) as error:
+    except OSError as error:
+        where = error.filename or "What is needed"
+        reasons = (f"{where} cannot be had: {error.strerror or error}; see to that, then ask again.",)
+    except DrainproofError as error:
         reasons = (str(error),)
     except Exception as error:  # noqa: BLE001 - a gate that breaks must not look like a NO-GO
         reasons = (f"the gate itself broke: {type(error).__name__}: {error}",)
-    for reason in reasons:
-        print(f"could not run: {clean(reason)}", file=sys.stderr)
+    with suppress(OSError):  # who does not hear it reads the exit code
+        for reason in reasons:
+            print(f"could not run: {clean(reason)}", file=sys.stderr)
     return COULD_NOT_RUN

@@ -25,7 +25,7 @@ def integrity(run: ExaminedRun) -> Iterator[Reason]:
     for difference in run.unreadable:
         remedy = "Make it readable to whoever asks, then ask again."
         yield lacking(f"run {run.id} in {run.directory}", "a record that can be read", difference, remedy)
-    for difference in run.unsealed:
+    for difference in () if run.set_aside else run.unsealed:
         remedy = "Use a run that came to its end, made by a version that seals runs."
         yield lacking(f"run {run.id} in {run.directory}", "a sealed run", difference, remedy)
 

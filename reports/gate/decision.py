@@ -10,7 +10,7 @@ from typing import Any
 from reports.collection import find_runs
 from reports.gate import campaigns, conditions, profiles, sameness
 from reports.gate.answer import Answer, Reason, lacking
-from reports.gate.examined import ExaminedRun, examine
+from reports.gate.examined import ExaminedRun, examine, set_aside
 from reports.gate.policy import Policy, PolicyFile, load_policy
 from reports.gate.repetitions import Findings, concerned, judge_requirement
 from reports.verdict import Verdict
@@ -25,12 +25,15 @@ def decide(paths: Sequence[Path], policy_file: Path, now: datetime, tell: Tell =
     when a path leads to no run.
     """
     policy = load_policy(policy_file)
-    examined, directories = [], find_runs(paths, remains=True)
-    for number, directory in enumerate(directories, 1):
-        tell(f"run {number} of {len(directories)}: {directory.name}")
-        examined.append(examine(directory))
-    found = Findings()
     journals, reasons = campaigns.journals(paths)
+    aside = list(dict.fromkeys(place for journal in journals for place in campaigns.set_aside(journal)))
+    directories = [run for run in find_runs(paths, remains=True) if run.resolve() not in aside]
+    examined = []
+    for number, directory in enumerate([*directories, *aside], 1):
+        tell(f"run {number} of {len(directories) + len(aside)}: {directory.name}")
+        run = examine(directory)
+        examined.append(set_aside(run) if directory in aside else run)
+    found = Findings()
     found.reasons.extend(reasons)
     for journal in journals:
         found.reasons.extend(campaigns.missing(journal, directories))
@@ -45,9 +48,11 @@ def weigh(examined: Sequence[ExaminedRun], file: PolicyFile, now: datetime, befo
     Raises CannotRunError when signatures cannot be verified on this machine.
     """
     policy, found = file.policy, before or Findings()
-    runs, doubled = sameness.distinct(examined)
+    aside = [run for run in examined if run.set_aside]
+    whole = [run for run in examined if not run.set_aside]
+    runs, doubled = sameness.distinct(whole)
     found.notes.extend(doubled)
-    found.reasons.extend(sameness.contradictions(examined))
+    found.reasons.extend(sameness.contradictions(whole))
     for run in examined:
         found.reasons.extend(conditions.integrity(run))
     counted = [run for run in runs if _is_concerned(run, policy)]
@@ -59,12 +64,12 @@ def weigh(examined: Sequence[ExaminedRun], file: PolicyFile, now: datetime, befo
     found.reasons.extend(conditions.common_versions(counted, policy.evidence.same))
     found.reasons.extend(profiles.common(counted))
     for wanted in policy.require:
-        judge_requirement(wanted, counted, unfit, found)
+        judge_requirement(wanted, [*counted, *aside], unfit, found)
     return Answer(
         policy=policy.name, policy_sha256=file.sha256,
         now=now.astimezone(UTC).isoformat(timespec="seconds"), reasons=_ordered(found.reasons),
         notes=tuple(dict.fromkeys(found.notes)), tallies=tuple(dict.fromkeys(found.tallies)),
-        runs=tuple(map(_told, runs)),
+        runs=tuple(map(_told, [*runs, *aside])),
     )
 
 
@@ -122,5 +127,5 @@ def _told(run: ExaminedRun) -> dict[str, Any]:
     started = run.started.isoformat() if run.started else None
     return {
         "run": run.id, "directory": str(run.directory), "started": started, "sealed": not run.unsealed,
-        "altered": bool(run.alterations), "cases": cases,
+        "altered": bool(run.alterations), "set_aside": run.set_aside, "cases": cases,
     }

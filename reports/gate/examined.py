@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,9 @@ from drainproof.record.case import EVENTS, read_json
 from drainproof.record.manifest import MANIFEST, digest_of
 from drainproof.record.run import RUN_FILE
 from drainproof.record.run_manifest import NEVER, NOT_SEALED, REFUSED, Verification, verification
+from reports import description
 from reports.judge import conclude, read_verdict
+from reports.skipped import skipped
 from reports.verdict import CaseVerdict
 
 SUITES = "suites/"
@@ -32,6 +34,8 @@ class ExaminedCase:
     verdict: CaseVerdict | None = None
     """None: it could not be judged; `trouble` says why."""
     trouble: str = ""
+    skipped: str = ""
+    """Why it never ran though the run was asked for it; empty when it ran."""
     differs: str = ""
     """How the stored verdict differs from this one, or empty."""
     same_checks: bool = True
@@ -65,6 +69,8 @@ class ExaminedRun:
     """By case, the digest of its events, which no two runs have in common; of a case without any there is none."""
     refused: tuple[str, ...] = ()
     """What of it could not run."""
+    set_aside: bool = False
+    """Whether its campaign has made it again: only what it refutes counts."""
 
     @property
     def id(self) -> str:
@@ -103,7 +109,17 @@ def examine(directory: Path) -> ExaminedRun:
             return run
         return replace(run, **_contents(directory, run.info))
     except Exception as error:  # noqa: BLE001 - as above
-        return replace(run, unreadable=(*run.unreadable, _told(error, directory)))
+        # Of a run that was altered, that tells why it cannot be read.
+        return run if run.alterations else replace(run, unreadable=(*run.unreadable, _told(error, directory)))
+
+
+def set_aside(run: ExaminedRun) -> ExaminedRun:
+    """The run as one whose campaign has made it again.
+
+    A case that was never sealed was cut off, and what was about to come would be taken for what never came.
+    """
+    ended = tuple(case for case in run.cases if (run.directory / case.name / MANIFEST).exists())
+    return replace(run, set_aside=True, cases=ended)
 
 
 def _described(directory: Path) -> RunInfo:
@@ -122,7 +138,7 @@ def _contents(directory: Path, info: RunInfo | None) -> dict[str, Any]:
     assert info is not None
     cases = Run(directory).cases()
     return {
-        "cases": tuple(_case(case, info) for case in cases),
+        "cases": (*(_case(case, info) for case in cases), *_skipped(directory, info)),
         "evidence": {
             case.name: digest_of(case / (MANIFEST if (case / MANIFEST).exists() else EVENTS)) for case in cases
         },
@@ -136,14 +152,8 @@ def _told(error: Exception, directory: Path) -> str:
     return told.replace(f"{directory}/", "")
 
 
-def run_storage_class(info: RunInfo) -> str:
-    """The class of the portal's disks, as the run's description has it; empty when it does not tell."""
-    portal, classes = _mapping(info.settings.get("portal")), _mapping(info.target.get("storage_classes"))
-    return str(portal.get("storage_class") or classes.get("shared") or "")
-
-
 def _case(directory: Path, info: RunInfo) -> ExaminedCase:
-    test, storage_class = "", run_storage_class(info)
+    test, storage_class = "", description.storage_class(info)
     try:
         reader = CaseReader(directory)
         begun = [event.object for event in reader.events("run", "case")]
@@ -154,7 +164,16 @@ def _case(directory: Path, info: RunInfo) -> ExaminedCase:
     except Exception as error:  # noqa: BLE001 - a record that breaks the judge is a reason, beside all others
         return ExaminedCase(directory.name, storage_class, test, trouble=_told(error, directory))
     differs, same = _compared(directory, verdict)
-    return ExaminedCase(directory.name, storage_class, test, verdict, "", differs, same, directory)
+    return ExaminedCase(
+        directory.name, storage_class, test, verdict, differs=differs, same_checks=same, directory=directory
+    )
+
+
+def _skipped(directory: Path, info: RunInfo) -> Iterator[ExaminedCase]:
+    """The cases that the run was asked for and that never began. Raises RecordError when their list is damaged."""
+    storage_class = description.storage_class(info)
+    for one in skipped(directory):
+        yield ExaminedCase(one.case, storage_class, one.test.removeprefix(SUITES), skipped=one.reason or "not told why")
 
 
 def _compared(case: Path, found: CaseVerdict) -> tuple[str, bool]:
@@ -179,6 +198,3 @@ def _refused(directory: Path) -> tuple[str, ...]:
     except (RecordError, KeyError, TypeError) as error:
         return (f"{REFUSED} cannot be read: {error}",)
 
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

@@ -15,12 +15,16 @@ from reports.verdict import CaseVerdict, Claim, Figure, Verdict
 LOOK_AT = "Look at the case in the run's report; what failed there has to be mended."
 PERIODS = "periods"
 """A unit that is counted in fractions."""
+ABLE = "Give the target what it lacks and certify again, or ask only for what it can do."
 MEASURE = "Make the run again so that its instruments see it; the claim's reason says what was missing."
 
 
 def reasons_of(run_id: str, case: ExaminedCase, wanted: Requirement) -> Iterator[Reason]:
     """Everything that keeps a case from counting as a pass."""
     where = f"run {run_id}, case {case.name}"
+    if case.skipped:
+        yield lacking(where, "a case that was run", f"skipped, it never ran: {case.skipped}", ABLE)
+        return
     if case.verdict is None:
         yield lacking(where, "a case that can be judged", case.trouble, "Use a run that came to its end.")
         return

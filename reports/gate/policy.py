@@ -166,7 +166,9 @@ def load_policy(path: Path) -> PolicyFile:
         content = path.read_bytes()
         data = tomllib.loads(content.decode("utf-8"))
         policy = Policy.model_validate_json(json.dumps(data, default=str))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise CannotRunError(f"The policy {path} cannot be read: {error.strerror}; name another file.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise CannotRunError(f"The policy {path} cannot be read: {error}; correct the file.") from error
     except ValidationError as error:
         raise CannotRunError(*_sentences(path, error.errors())) from None

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from reports.gate.answer import WORDS, Answer, Reason, Tally
-from reports.terminal import STYLES
+from reports.terminal import STYLES, console_of
 from reports.text import clean
 
 
 def show(answer: Answer, stream: TextIO) -> None:
     """Print the answer and every reason; the record's words cannot steer a terminal."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+    console = console_of(stream)
     head = f": {clean(answer.policy)}, at {answer.now}: {_count(answer)}"
     console.print(Text.assemble((WORDS[answer.verdict], STYLES[answer.verdict]), head))
     if console.is_terminal:
@@ -36,7 +35,7 @@ def _count(answer: Answer) -> str:
     against = sum(reason.against for reason in answer.reasons)
     if not answer.reasons:
         return "everything that the policy wants is shown" if answer.tallies else "nothing was counted"
-    return f"{against} reasons against, {len(answer.reasons) - against} for lack of evidence"
+    return f"reasons: {against} against, {len(answer.reasons) - against} for lack of evidence"
 
 
 def _reason_line(reason: Reason) -> str:

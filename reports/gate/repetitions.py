@@ -47,7 +47,10 @@ def judge_requirement(
     wanted: Requirement, runs: Sequence[ExaminedRun], unfit: frozenset[str], found: Findings
 ) -> None:
     """Hold the runs against one requirement and add what is found; of the runs that are unfit, only failures count."""
-    cases = [(run, case) for run in runs for case in run.cases if concerned(case, wanted)]
+    cases = [
+        (run, case) for run in runs for case in run.cases
+        if concerned(case, wanted) and (not run.set_aside or _refuted(run, case, wanted))
+    ]
     for run, case in cases:
         found.notes.extend(beside(run.id, case, wanted))
         if not case.storage_class:
@@ -59,6 +62,10 @@ def judge_requirement(
             mine = [(run, case) for run, case in cases if (case.label, case.storage_class) == (test, storage_class)]
             _count(found, wanted, test, storage_class, _repetitions(mine, wanted, unfit), options)
         found.reasons.extend(_nowhere(wanted, test, [case for _, case in cases if case.label == test]))
+
+
+def _refuted(run: ExaminedRun, case: ExaminedCase, wanted: Requirement) -> bool:
+    return any(reason.against for reason in reasons_of(run.id, case, wanted))
 
 
 def _repetitions(
@@ -100,13 +107,17 @@ def _too_few(tally: Tally, wanted: Requirement, unfit: int, options: str) -> Ite
         more = tally.wanted - tally.passed
         again = f"drainproof campaign --storage-class {shlex.quote(tally.storage_class)} --repeat {more}"
         remedy = f"Make {more} more: {again} {options} --runs DIRECTORY {shlex.quote(tally.test)}"
-        yield lacking(where, f"{tally.wanted} runs that pass", seen, remedy)
+        yield lacking(where, _wanted(wanted), seen, remedy)
     if wanted.fault_rate is not None and tally.fault_rate > wanted.fault_rate:
         needed = runs_needed(tally.failed, wanted.fault_rate, wanted.confidence)
         enough = f"{needed} runs with {tally.failed} failures show it" if needed else "no number of runs shows it"
         expected = f"a share of failing runs of at most {wanted.fault_rate:g} with {wanted.confidence:.0%} confidence"
         seen = f"{tally.failed} of {tally.passed + tally.failed} failed: at most {tally.fault_rate:.3g}"
         yield lacking(where, expected, seen, f"Make more runs: {enough}.")
+
+
+def _wanted(wanted: Requirement) -> str:
+    return "1 run that passes" if wanted.repetitions == 1 else f"{wanted.repetitions} runs that pass"
 
 
 def _made_with(runs: Sequence[ExaminedRun]) -> str:
@@ -126,7 +137,7 @@ def _nowhere(wanted: Requirement, test: str, cases: Sequence[ExaminedCase]) -> I
     """Patterns of storage classes that fit none on which the test was run: nothing was shown of them."""
     for pattern in wanted.storage_classes:
         if WILD.search(pattern) and not any(matches(case.storage_class, (pattern,)) for case in cases):
-            expected = f"{wanted.repetitions} runs that pass on each"
+            expected = f"{_wanted(wanted)} on each"
             remedy = "Certify it on such a class, or correct the pattern."
             yield lacking(f"{test} on storage classes {pattern!r}", expected, "no run of it is on such a class", remedy)
 
@@ -136,7 +147,7 @@ def _absent(wanted: Requirement, cases: Sequence[ExaminedCase]) -> Iterator[Reas
     for pattern in wanted.tests:
         if not any(matches(case.test, (pattern,)) or matches(case.name, (pattern,)) for case in cases):
             places = " or ".join(map(repr, wanted.storage_classes))
-            expected = f"{wanted.repetitions} runs that pass on storage class {places}"
+            expected = f"{_wanted(wanted)} on storage class {places}"
             remedy = "Certify it, and name the run."
             yield lacking(f"test {pattern!r}", expected, "no intact run has such a case", remedy)
 

@@ -1,7 +1,6 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  root.classList.add("scripted");
   const NAMED = /^var\((--[a-z0-9-]+)\)$/;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const charts = [];
@@ -24,6 +23,21 @@
     return node;
   };
 
+  /* plotly.js tells a moment as milliseconds, or as "2026-01-01 00:00:30.1234" with nothing behind what is zero. */
+  const MOMENT = /^(\d+)-(\d+)-(\d+)(?:[ T](\d+)(?::(\d+)(?::(\d+)(\.\d+)?)?)?)?/;
+  const milliseconds = (edge) => {
+    if (typeof edge === "number") return edge;
+    const [year, month, day, hour = 0, minute = 0, second = 0, rest = 0] = MOMENT.exec(edge).slice(1);
+    return Date.UTC(year, month - 1, day, hour, minute, second) + Number(rest) * 1000;
+  };
+
+  /* With scripts a browser takes the pictures for text, which costs nothing until one is needed. */
+  const unfold = (where) => {
+    for (const folded of where.querySelectorAll(".static > noscript")) {
+      folded.parentElement.innerHTML = folded.textContent;
+    }
+  };
+
   const CONFIGURATION = { displayModeBar: false, responsive: true, doubleClick: "reset", showTips: false };
   const NARROW = 640;
 
@@ -33,21 +47,33 @@
       this.place = section.querySelector(".chart");
       this.source = section.querySelector("script[type='application/json']");
       this.hidden = new Set();
-      this.drawn = false;
+      this.tried = this.drawn = false;
     }
 
+    /* The chart takes the picture's place while it is drawn, and gives it back if that fails. */
     draw() {
-      if (this.drawn) return;
-      this.drawn = true;
+      if (this.tried) return;
+      this.tried = true;
+      this.section.classList.add("scripted");
+      this.ready = this.begun().catch((error) => this.failed(error));
+    }
+
+    async begun() {
       this.figure = JSON.parse(this.source.textContent);
       this.whole = this.figure.layout.xaxis.range.slice();
       const { data, layout } = this.shown();
-      this.ready = Plotly.newPlot(this.place, data, layout, CONFIGURATION).then(() => {
-        this.place.setAttribute("data-drawn", "");
-        this.place.on("plotly_relayout", () => this.tell());
-        this.tell();
-      });
+      await Plotly.newPlot(this.place, data, layout, CONFIGURATION);
+      this.place.on("plotly_relayout", () => this.tell());
       this.controls();
+      this.tell();
+      this.drawn = true;
+      this.place.setAttribute("data-drawn", "");
+    }
+
+    failed(error) {
+      unfold(this.section);
+      this.section.classList.remove("scripted");
+      console.error("The interactive timeline cannot be drawn, its picture is shown instead.", error);
     }
 
     shown() {
@@ -75,7 +101,7 @@
     }
 
     range() {
-      return this.place.layout.xaxis.range.map((edge) => (typeof edge === "number" ? edge : Date.parse(`${edge.replace(" ", "T")}Z`)));
+      return this.place.layout.xaxis.range.map(milliseconds);
     }
 
     go(begin, end) {
@@ -117,6 +143,7 @@
         button.addEventListener("click", () => this.act(button.dataset.act));
       }
       for (const button of this.section.querySelectorAll("button[data-group]")) {
+        button.disabled = false;
         button.addEventListener("click", () => this.toggle(button));
       }
       const places = this.section.querySelector("select");
@@ -133,7 +160,10 @@
       const group = button.dataset.group;
       const show = this.hidden.delete(group);
       if (!show) this.hidden.add(group);
-      button.setAttribute("aria-pressed", String(show));
+      /* Beyond nine machines colours begin anew; whose colour it is are hidden together. */
+      for (const one of this.section.querySelectorAll("button[data-group]")) {
+        if (one.dataset.group === group) one.setAttribute("aria-pressed", String(show));
+      }
       const found = this.figure.data.flatMap((trace, number) => (trace.legendgroup === group ? [number] : []));
       if (found.length) Plotly.restyle(this.place, { visible: show }, found);
     }
@@ -145,13 +175,6 @@
     }
   }
 
-  /* With scripts a browser takes the pictures for text, which costs nothing; paper gets them as pictures. */
-  const unfold = () => {
-    for (const folded of document.querySelectorAll(".static > noscript")) {
-      folded.parentElement.innerHTML = folded.textContent;
-    }
-  };
-
   const start = () => {
     for (const place of document.querySelectorAll(".chart")) charts.push(new Chart(place.closest(".timeline")));
     const seen = new IntersectionObserver((entries) => {
@@ -162,8 +185,10 @@
       }
     }, { rootMargin: "600px 0px" });
     for (const chart of charts) seen.observe(chart.section);
-    window.addEventListener("beforeprint", unfold);
-    window.matchMedia("print").addEventListener("change", unfold);
+    /* Paper gets the pictures. */
+    const print = () => unfold(document);
+    window.addEventListener("beforeprint", print);
+    window.matchMedia("print").addEventListener("change", print);
     dark.addEventListener("change", () => charts.forEach((chart) => chart.recolour()));
   };
 

@@ -9,10 +9,12 @@ from drainproof.streams import VIRTUAL_IP
 from reports.evidence import STORAGE, Evidence
 from reports.timeline.clients import clients
 from reports.timeline.cluster import flow_control, members
-from reports.timeline.disks import disks
-from reports.timeline.doings import disturbances, done, moves, nodes, stalls
+from reports.timeline.disks import disks, writers
+from reports.timeline.doings import disturbances, done, nodes
 from reports.timeline.model import Row, Timeline
+from reports.timeline.moves import moves
 from reports.timeline.palette import machine
+from reports.timeline.stalls import stalls
 
 BROKEN = (DrainproofError, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What a record of an odd shape may raise; a row that cannot be drawn must not hide the others."""
@@ -67,7 +69,8 @@ def _rows(title: str, make: Callable[[], Sequence[Row]], name: str = "clients") 
 
 def _colours(evidence: Evidence) -> dict[str, str]:
     try:
-        found = {vm.name: machine(number) for number, vm in enumerate(evidence.vms)}
-        return found if evidence.kind == STORAGE else {**found, VIRTUAL_IP: "other"}
+        if evidence.kind == STORAGE:
+            return dict(writers(evidence))
+        return {**{vm.name: machine(number) for number, vm in enumerate(evidence.vms)}, VIRTUAL_IP: "other"}
     except BROKEN:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from drainproof.errors import RecordError
 from drainproof.streams import HEARTBEAT, OUTSIDE, TCP_KEPT, TCP_NEW, UDP, Stream
+from reports.checks import outages
 from reports.evidence import Evidence
 from reports.spans import Span
-from reports.streams import CLINIC, HTTP_NEW, HTTP_REUSED, SQL, gap_limit, period
-from reports.timeline.model import Failures, Gaps, Heat, Level, Line, Row
+from reports.streams import CLINIC, HTTP_NEW, HTTP_REUSED, SQL, period, timed_streams
+from reports.timeline.allowed import STOPWATCH, Rules
+from reports.timeline.model import Failures, Gaps, Heat, Line, Row
 from reports.timeline.palette import machine
 from reports.timeline.reduce import Grid, Reduced, reduced
 
@@ -26,7 +29,6 @@ TITLES: Mapping[str, str] = {
     TCP_KEPT: "TCP, kept connections",
     TCP_NEW: "TCP, new connections",
 }
-STOPWATCH = (UDP, HEARTBEAT, TCP_KEPT, TCP_NEW)
 MOST_BUCKETS = 1500
 MOST_RATE_BUCKETS = 400
 RATE_PERIODS = 5
@@ -49,24 +51,35 @@ class _Seen:
 def clients(evidence: Evidence) -> list[Row]:
     """A row for each kind of stream, and one with the rate of all. A stream that cannot be read is told in its row."""
     names = sorted(name for name in evidence.samples if Stream.of(name).kind in TITLES)
-    rate = _rate_grid(evidence, names)
+    rate, rules = _rate_grid(evidence, names), Rules.of(evidence)
     seen: list[_Seen] = []
-    troubles: dict[str, str] = {}
+    troubles = dict.fromkeys(sorted(_expected(evidence) - {*names}), "the record has no such stream")
     for name in names:
         try:
-            seen.append(_seen(evidence, name, rate))
+            seen.append(_seen(rules, name, rate))
         except RecordError as error:
-            troubles[Stream.of(name).kind] = str(error)
-    rows = [_row(evidence, kind, [one for one in seen if one.stream.kind == kind], troubles) for kind in TITLES]
+            troubles[name] = str(error)
+    rows = []
+    for kind in TITLES:
+        lacking = {name: why for name, why in troubles.items() if Stream.of(name).kind == kind}
+        rows.append(_row(rules, kind, [one for one in seen if one.stream.kind == kind], lacking))
     return [*rows, _rates(evidence, rate, seen)]
 
 
-def _seen(evidence: Evidence, name: str, rate: Grid) -> _Seen:
+def _expected(evidence: Evidence) -> set[str]:
+    """The streams that the judge asks for."""
+    watched = [one.name for kind in outages.kinds(evidence) for one in outages.expected(evidence, kind)]
+    return {*timed_streams(evidence), *watched}
+
+
+def _seen(rules: Rules, name: str, rate: Grid) -> _Seen:
+    evidence = rules.evidence
     stream, window = Stream.of(name), evidence.window.span
     every = _period(evidence, stream)
     grid = Grid(window, max(1, min(MOST_BUCKETS, int(window.seconds / (2 * every)))))
     found = reduced(
-        evidence.samples, name, grid, rate, evidence.window.baseline, every, late_counts=stream.kind in STOPWATCH
+        evidence.samples, name, grid, rate, evidence.window.baseline, every, late_counts=stream.kind in STOPWATCH,
+        limit=math.inf if stream.kind == CLINIC else rules.ordinary(stream.kind),
     )
     return _Seen(stream, grid, found)
 
@@ -85,33 +98,55 @@ def _rate_grid(evidence: Evidence, names: Iterable[str]) -> Grid:
     return Grid(window, max(1, min(MOST_RATE_BUCKETS, int(window.seconds / width))))
 
 
-def _row(evidence: Evidence, kind: str, seen: list[_Seen], troubles: Mapping[str, str]) -> Row:
+def _row(rules: Rules, kind: str, seen: list[_Seen], lacking: Mapping[str, str]) -> Row:
+    evidence = rules.evidence
     lines = tuple(_line(evidence, one) for one in seen if kind != HEARTBEAT)
-    gaps = tuple(_gaps(evidence, one) for one in seen if kind != CLINIC)
+    gaps = tuple(_gaps(rules, one) for one in seen if kind != CLINIC)
     failures = tuple(
-        Failures(one.stream.name, one.found.failed, one.found.failures) for one in seen if len(one.found.failed)
+        Failures(one.stream.name, one.found.failed, one.found.failures, _colour(evidence, one.stream))
+        for one in seen if len(one.found.failed)
     )
     drawn = any(np.isfinite(line.values).any() for line in lines) or any(len(gap.begins) for gap in gaps) or failures
-    missing = "" if drawn else troubles.get(kind) or _why_empty(kind, seen)
     return Row(
-        id=kind, title=TITLES[kind], note=_note(kind, gaps), logarithmic=True, unit="s",
-        lines=lines if drawn else (), gaps=gaps if drawn else (), failures=failures,
-        levels=_limits(evidence, kind), missing=missing,
+        id=kind, title=TITLES[kind], note=_note(rules, kind, seen, lacking), logarithmic=True, unit="s",
+        lines=lines if drawn else (), gaps=gaps if drawn else (), failures=failures, levels=rules.levels(kind),
+        missing="" if drawn else _why_empty(kind, seen, lacking),
+        lacking="; ".join(f"{name}: {why}" for name, why in lacking.items()),
     )
 
 
-def _why_empty(kind: str, seen: list[_Seen]) -> str:
+def _why_empty(kind: str, seen: list[_Seen], lacking: Mapping[str, str]) -> str:
     if not seen:
-        return "the record has no such stream"
+        reasons = dict.fromkeys(lacking.values())
+        return "; ".join(reasons) if reasons else "the record has no such stream"
     if kind == HEARTBEAT:
         return "no gap above normal; heartbeats come unasked and have no latency"
     return "no operation was answered and none failed"
 
 
-def _note(kind: str, gaps: tuple[Gaps, ...]) -> str:
-    left_out = sum(gap.left_out for gap in gaps)
-    more = f"; {left_out} shorter gaps are not drawn" if left_out else ""
-    return {CLINIC: "each request", HEARTBEAT: f"only gaps{more}"}.get(kind, more.removeprefix("; "))
+def _note(rules: Rules, kind: str, seen: list[_Seen], lacking: Mapping[str, str]) -> str:
+    """What the marks of this row mean, and what is not among them, as short as it can be told."""
+    parts = [f"{_list(lacking)} not drawn" if lacking else ""]
+    if kind == CLINIC:
+        width = max((one.grid.width for one in seen), default=0) / 1e9
+        return "; ".join(filter(None, [f"the worst request of each {width:.2g} s", *parts]))
+    parts.append("only gaps" if kind == HEARTBEAT else "")
+    longest = max((one.found.normal for one in seen), default=0.0)
+    if longest > rules.ordinary(kind):
+        parts.append(f"the baseline itself had a gap of {longest:.3g} s")
+    elif seen:
+        parts.append(f"normal up to {longest:.2g} s")
+    left_out = sum(one.found.left_out for one in seen)
+    parts.append(f"{left_out} shorter gaps are not drawn" if left_out else "")
+    parts.append("" if rules.judged(kind) else "no limit under faults")
+    parts.append("what faults allow is not known" if rules.trouble else "")
+    return "; ".join(filter(None, parts))
+
+
+def _list(names: Iterable[str]) -> str:
+    """One name, or how many there are."""
+    found = [_label(Stream.of(name)) for name in names]
+    return found[0] if len(found) == 1 else f"{len(found)} streams"
 
 
 def _line(evidence: Evidence, one: _Seen) -> Line:
@@ -123,19 +158,12 @@ def _line(evidence: Evidence, one: _Seen) -> Line:
     )
 
 
-def _gaps(evidence: Evidence, one: _Seen) -> Gaps:
+def _gaps(rules: Rules, one: _Seen) -> Gaps:
     found = one.found
     return Gaps(
-        _label(one.stream), _colour(evidence, one.stream), found.gap_begins, found.gap_ends, found.normal,
-        found.left_out,
+        _label(one.stream), _colour(rules.evidence, one.stream), found.gap_begins, found.gap_ends, found.normal,
+        found.left_out, rules.limits(one.stream, found.gap_begins, found.gap_ends),
     )
-
-
-def _limits(evidence: Evidence, kind: str) -> tuple[Level, ...]:
-    if kind == CLINIC:
-        return ()
-    limit = evidence.limits.outage_seconds if kind in STOPWATCH else gap_limit(evidence, kind)
-    return (Level(limit, f"limit {limit:g} s"),)
 
 
 def _label(stream: Stream) -> str:

@@ -16,6 +16,7 @@ from reports.timeline.palette import machine
 from reports.verdict import MissingEvidenceError
 
 STATES = {0: "undefined", 1: "joining", 2: "donor", 3: "joined", 4: "Synced", 5: "error"}
+UNSCRAPED = "not scraped"
 LONGEST_NS = int(HOLE_SECONDS * 1e9)
 SCRAPE_NS = 1_000_000_000
 
@@ -44,7 +45,7 @@ def _runs(evidence: Evidence, lane: int, size: Series, status: Series, state: Se
     """Stretches in which scrape after scrape told the same."""
     whole = len(evidence.vms)
     told = [
-        (int(time), (int(value), _at(status, int(time)) == PRIMARY, int(_at(state, int(time)))))
+        (int(time), (int(value), _at(status, int(time)), _at(state, int(time))))
         for time, value in zip(size.times, size.values, strict=True)
     ]
     begin = 0
@@ -57,11 +58,9 @@ def _runs(evidence: Evidence, lane: int, size: Series, status: Series, state: Se
             begin = number
 
 
-def _at(one: Series, time: int) -> float:
-    """The value of the scrape nearest to an instant; NaN without any."""
-    if not len(one):
-        return float("nan")
-    return float(one.values[int(np.abs(one.times - time).argmin())])
+def _at(one: Series, time: int) -> int | None:
+    """The value of the scrape nearest to an instant; None without any."""
+    return int(one.values[int(np.abs(one.times - time).argmin())]) if len(one) else None
 
 
 def _told(evidence: Evidence) -> Iterator[Bar]:
@@ -70,16 +69,21 @@ def _told(evidence: Evidence) -> Iterator[Bar]:
         ends = [*(state.t_ns for state in found), evidence.window.span.end][1:]
         for state, end in zip(found, ends, strict=True):
             span = Span(state.t_ns, end)
-            yield _member(evidence, lane, span, state.size, state.primary, state.local_state, len(evidence.vms))
+            status = int(PRIMARY) if state.primary else 0
+            yield _member(evidence, lane, span, state.size, status, state.local_state, len(evidence.vms))
 
 
-def _member(evidence: Evidence, lane: int, span: Span, size: int, primary: bool, state: int, whole: int) -> Bar:
-    words = STATES.get(state, str(state))
-    good = size == whole and primary and state == SYNCED
-    label = f"{size} {words}" if primary else f"{size} not primary"
-    told = f"cluster size {size}, {'Primary' if primary else 'not Primary'}, {words}"
+def _member(
+    evidence: Evidence, lane: int, span: Span, size: int, status: int | None, state: int | None, whole: int
+) -> Bar:
+    """How a member stood; neither well nor badly where a part of it was not scraped and the rest is well."""
+    words = UNSCRAPED if state is None else STATES.get(state, str(state))
+    primary = UNSCRAPED if status is None else "Primary" if status == PRIMARY else "not Primary"
+    bad = size != whole or status not in (PRIMARY, None) or state not in (SYNCED, None)
+    colour = "reduced" if bad else "calm" if None in (status, state) else "whole"
+    label = f"{size} {words}" if status == PRIMARY else f"{size} {primary.lower()}"
     inside = span.within(evidence.window.span)
-    return Bar(lane, inside.begin, inside.end, label, told, "whole" if good else "reduced")
+    return Bar(lane, inside.begin, inside.end, label, f"cluster size {size}, status {primary}, state {words}", colour)
 
 
 def flow_control(evidence: Evidence) -> Row:

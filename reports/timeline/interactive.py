@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reports.text import clean
-from reports.timeline.layout import LEFT, RIGHT, Place, Sheet, decades, lane_label, shares, sheet, ticks
+from reports.timeline.layout import LEFT, RIGHT, Place, Sheet, decades, lane_label, limits, shares, sheet, ticks
 from reports.timeline.model import Timeline
 from reports.timeline.terms import Json, colour, literal
 from reports.timeline.traces import traces
@@ -113,7 +113,8 @@ def _levels(drawing: Sheet) -> Iterable[Json]:
     for number, place in enumerate(drawing.places, 1):
         for level in place.row.levels:
             yield {"type": "line", "xref": "paper", "yref": _axis_name("y", number), "x0": 0, "x1": 1,
-                   "y0": level.value, "y1": level.value, "line": {"color": colour("fail"), "width": 1, "dash": "dash"}}
+                   "y0": level.value, "y1": level.value,
+                   "line": {"color": colour("fail"), "width": 1, "dash": "dot" if level.eased else "dash"}}
 
 
 def _titles(drawing: Sheet) -> Iterable[Json]:
@@ -125,6 +126,5 @@ def _titles(drawing: Sheet) -> Iterable[Json]:
         yield {**common, "x": 0, "xanchor": "left", "xshift": -MARGIN["l"], "y": top, "yshift": shift, "text": text,
                "font": {"size": 12, "color": colour("ink")}}
         if row.levels:
-            told = ", ".join(level.label for level in row.levels)
-            yield {**common, "x": 1, "xanchor": "right", "y": top, "yshift": 4, "text": f"– – {literal(told)}",
+            yield {**common, "x": 1, "xanchor": "right", "y": top, "yshift": 4, "text": literal(limits(row)),
                    "font": {"size": 11, "color": colour("fail")}}

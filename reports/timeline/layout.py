@@ -22,6 +22,8 @@ WIDTH, LEFT, RIGHT = 1010, 142, 16
 """Of the whole drawing and its margins, pixels."""
 PAGE = 1250
 """How high a drawing of that width is on a page of A4 with its margins and a heading, pixels."""
+HEADROOM, CROSSES = 0.22, 0.93
+"""By how much of its height a row of curves is higher than its highest value, and how high crosses stand in it."""
 CHARACTER = 6.0
 """About how many pixels a character of a bar's label takes."""
 HEAT = ((0.0, "heat-none"), (0.25, "heat-half"), (0.4, "heat-full"), (0.65, "heat-full"), (1.0, "heat-more"))
@@ -93,13 +95,19 @@ def decades(row: Row) -> tuple[float, float]:
     values = np.concatenate([
         np.array([level.value for level in row.levels], np.float64),
         *(line.values[np.isfinite(line.values)] for line in row.lines),
-        *((gaps.ends - gaps.begins) / 1e9 for gaps in row.gaps),
+        *(gaps.seconds for gaps in row.gaps),
     ])
     values = values[values > 0]
     if not len(values):
         return -1.0, 1.0
-    low, high = math.log10(float(values.min())), math.log10(float(values.max()))
-    return max(-6.0, low - 0.12), max(high, low + 1) + 0.5
+    low = max(-6.0, math.log10(float(values.min())) - 0.12)
+    high = max(math.log10(float(values.max())), low + 1)
+    return low, high + max(0.4, HEADROOM * (high - low))
+
+
+def limits(row: Row) -> str:
+    """The lines that are limits, each beside what it looks like."""
+    return ", ".join(f"{'· · ·' if level.eased else '– –'} {level.label}" for level in row.levels)
 
 
 def ticks(row: Row) -> list[tuple[float, str]]:

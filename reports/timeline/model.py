@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+"""Monotonic nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,38 @@ class Line:
         return np.asarray(self.begin + (np.arange(len(self.values)) + 0.5) * self.width, np.float64)
 
 
+def alone(values: Floats) -> npt.NDArray[np.bool_]:
+    """Which values have no other beside them: a line through them would show nothing there."""
+    known = np.concatenate(([False], np.isfinite(values), [False]))
+    found: npt.NDArray[np.bool_] = known[1:-1] & ~known[:-2] & ~known[2:]
+    return found
+
+
 @dataclass(frozen=True)
 class Gaps:
     """The times in which a stream had no answer for longer than is normal for it; monotonic nanoseconds."""
 
     name: str
     colour: str
-    begins: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int64]
+    begins: Times
+    ends: Times
     normal: float
-    """Longer than so many seconds is not normal."""
+    """Longer than so many seconds is not normal: the undisturbed baseline had none. Those over a limit are here too."""
     left_out: int = 0
     """How many shorter ones are not drawn."""
+    limits: Floats | None = None
+    """How many seconds each of them may last by the judge's rules; None: nothing limits them."""
+
+    @property
+    def seconds(self) -> Floats:
+        """How long each of them lasted."""
+        return np.asarray((self.ends - self.begins) / 1e9, np.float64)
+
+    @property
+    def over(self) -> npt.NDArray[np.bool_]:
+        """Which of them lasted longer than they may."""
+        limits = np.inf if self.limits is None else self.limits
+        return np.asarray(self.seconds > limits, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -67,8 +89,10 @@ class Failures:
     """When operations of a stream failed, bucket by bucket; monotonic nanoseconds."""
 
     name: str
-    times: npt.NDArray[np.int64]
+    times: Times
     told: tuple[str, ...]
+    colour: str = ""
+    """Of whom the stream asked, so that they are hidden together; the marks themselves are red."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +101,8 @@ class Level:
 
     value: float
     label: str
+    eased: bool = False
+    """Whether it holds only while a fault eases the other."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +135,8 @@ class Row:
     levels: tuple[Level, ...] = ()
     heat: Heat | None = None
     missing: str = ""
+    lacking: str = ""
+    """What of a row that is drawn could not be drawn, and why."""
 
     @property
     def empty(self) -> bool:

@@ -5,6 +5,7 @@ Nothing is averaged away: a latency is the worst of its bucket, and a gap is kep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from drainproof.record import Outcome, SampleFile
 from reports.spans import Span
-from reports.timeline.model import Floats
+from reports.timeline.model import Floats, Times
 
 KEPT_GAPS = 1000
 """So many gaps of a stream are drawn, the longest of them."""
@@ -22,7 +23,6 @@ LEAST_PERIODS = 2.0
 CHUNK_ROWS = 1 << 20
 COLUMNS = ("start_ns", "end_ns", "outcome", "intended_ns")
 
-Times = npt.NDArray[np.int64]
 Chunk = Mapping[str, npt.NDArray[np.generic]]
 
 
@@ -60,16 +60,19 @@ class Reduced:
 
 
 def reduced(
-    samples: SampleFile, stream: str, latency: Grid, rate: Grid, baseline: Span, period: float, *, late_counts: bool
+    samples: SampleFile, stream: str, latency: Grid, rate: Grid, baseline: Span, period: float, *, late_counts: bool,
+    limit: float = math.inf,
 ) -> Reduced:
     """Read a stream once, piece by piece.
 
-    `period`: seconds between operations; `late_counts`: whether late answers are answers.
+    `period`: seconds between operations; `late_counts`: whether late answers are answers; `limit`: a gap of more
+    seconds is kept even if the baseline had one as long.
     Raises RecordError when its rows cannot be true.
     """
     window = latency.window
     worst, answered = np.full(latency.count, np.nan), np.zeros(rate.count, np.int64)
-    silences, failures = _Silences(window, max(LEAST_PERIODS * period, 1e-9)), _Failed(latency)
+    least = max(LEAST_PERIODS * period, 1e-9)
+    silences, failures = _Silences(window, min(least, limit)), _Failed(latency)
     for chunk in samples.chunks(stream, COLUMNS, CHUNK_ROWS):
         start, end, outcome = chunk["start_ns"], chunk["end_ns"], chunk["outcome"]
         good = outcome == Outcome.OK
@@ -84,7 +87,24 @@ def reduced(
         _raise(worst, latency.of(start[shown]), (end[shown] - chunk["intended_ns"][shown]) / 1e9)
         failures.take(start[sent & ~good], outcome[sent & ~good])
     begins, ends = silences.finish()
-    return _chosen(worst, answered, begins, ends, baseline, silences.least, failures)
+    normal = usual(begins, ends, baseline, least)
+    kept, left_out = chosen(begins, ends, min(normal, limit))
+    times, told = failures.finish()
+    return Reduced(worst, answered, begins[kept], ends[kept], normal, left_out, times, told)
+
+
+def usual(begins: Times, ends: Times, baseline: Span, least: float) -> float:
+    """The longest gap of the undisturbed baseline, or the least that is a gap at all, seconds."""
+    quiet = (ends - begins)[(begins >= baseline.begin) & (ends <= baseline.end)]
+    return max(least, float(quiet.max(initial=0)) / 1e9)
+
+
+def chosen(begins: Times, ends: Times, above: float) -> tuple[npt.NDArray[np.int64], int]:
+    """Which gaps are longer than so many seconds, and how many of these, the shortest, are not kept."""
+    lengths = ends - begins
+    found = np.flatnonzero(lengths > above * 1e9)
+    kept = np.sort(found[np.argsort(-lengths[found], kind="stable")[:KEPT_GAPS]])
+    return kept, len(found) - len(kept)
 
 
 def _raise(worst: Floats, buckets: npt.NDArray[np.int64], seconds: Floats) -> None:
@@ -95,24 +115,11 @@ def _raise(worst: Floats, buckets: npt.NDArray[np.int64], seconds: Floats) -> No
         worst[buckets[firsts]] = np.fmax(worst[buckets[firsts]], found)
 
 
-def _chosen(
-    worst: Floats, answered: Times, begins: Times, ends: Times, baseline: Span, least: float, failures: _Failed
-) -> Reduced:
-    """The gaps that are longer than every one of the baseline, the longest first to be kept."""
-    lengths = ends - begins
-    quiet = lengths[(begins >= baseline.begin) & (ends <= baseline.end)]
-    normal = max(least, float(quiet.max(initial=0)) / 1e9)
-    above = np.flatnonzero(lengths > normal * 1e9)
-    kept = np.sort(above[np.argsort(-lengths[above], kind="stable")[:KEPT_GAPS]])
-    times, told = failures.finish()
-    return Reduced(worst, answered, begins[kept], ends[kept], normal, len(above) - len(kept), times, told)
-
-
 class _Silences:
     """The gaps between answers, as these come in pieces."""
 
     def __init__(self, window: Span, least: float) -> None:
-        self.least = least
+        self._least = least
         self._last, self._end = window.begin, window.end
         self._waiting = np.zeros(0, np.int64)
         self._found: list[tuple[Times, Times]] = []
@@ -134,7 +141,7 @@ class _Silences:
         if not len(edges):
             return
         before = np.concatenate(([self._last], edges[:-1]))
-        long = edges - before > self.least * 1e9
+        long = edges - before > self._least * 1e9
         self._found.append((before[long], edges[long]))
         self._last = int(edges[-1])
 

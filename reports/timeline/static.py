@@ -15,7 +15,9 @@ from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 
 from reports.text import clean
+from reports.timeline.beams import heights
 from reports.timeline.layout import (
+    CROSSES,
     HEAT,
     LEFT,
     RIGHT,
@@ -25,11 +27,12 @@ from reports.timeline.layout import (
     decades,
     fits,
     lane_label,
+    limits,
     pages,
     shares,
     ticks,
 )
-from reports.timeline.model import Bar, Floats, Gaps, Heat, Line, Row, Timeline
+from reports.timeline.model import Bar, Floats, Gaps, Heat, Line, Row, Timeline, alone
 from reports.timeline.palette import LIGHT
 
 DOTS = 100
@@ -73,15 +76,16 @@ def _row(axes: Axes, timeline: Timeline, place: Place, last: bool) -> None:
     _bars(axes, timeline, row.bars)
     for line in row.lines:
         _line(axes, timeline, line)
-    for gaps in row.gaps:
-        _gaps(axes, timeline, gaps)
+    for gaps, drawn in zip(row.gaps, heights(row), strict=True):
+        _gaps(axes, timeline, gaps, drawn)
     for failures in row.failures:
         axes.plot(
-            _days(timeline, failures.times), np.full(len(failures.times), 0.92), linestyle="none", marker="x",
+            _days(timeline, failures.times), np.full(len(failures.times), CROSSES), linestyle="none", marker="x",
             color=LIGHT["fail"], markersize=4, markeredgewidth=1.1, transform=axes.get_xaxis_transform(),
         )
     for level in row.levels:
-        axes.axhline(level.value, color=LIGHT["fail"], linewidth=0.8, linestyle=(0, (5, 3)))
+        dashes = (1, 2) if level.eased else (5, 3)
+        axes.axhline(level.value, color=LIGHT["fail"], linewidth=0.8, linestyle=(0, dashes))
 
 
 def _frame(axes: Axes, timeline: Timeline, last: bool) -> None:
@@ -125,7 +129,7 @@ def _words(axes: Axes, place: Place) -> None:
         begin = (len(row.title) * BOLD_CHARACTER + 14 - LEFT) / inside
         axes.text(begin, above, clean(row.note), color=LIGHT["muted"], **style)
     if row.levels:
-        told = ", ".join(level.label for level in row.levels)
+        told = limits(row)
         axes.text(1, above, clean(told), color=LIGHT["fail"], ha="right", **style)
 
 
@@ -161,6 +165,12 @@ def _line(axes: Axes, timeline: Timeline, line: Line) -> None:
     style: Any = {"linestyle": "none", "marker": "o", "markersize": 1.8, "markeredgewidth": 0} if line.dots else {
         "linewidth": 0.9, "linestyle": ":" if line.dashed else "-"}
     axes.plot(_days(timeline, times), values, color=LIGHT[line.colour], **style)
+    single = alone(values)
+    if single.any() and not line.dots:  # a line through a value that stands alone shows nothing
+        axes.plot(
+            _days(timeline, times[single]), values[single], color=LIGHT[line.colour], linestyle="none", marker="o",
+            markersize=1.8, markeredgewidth=0,
+        )
 
 
 def _coarser(line: Line) -> tuple[Floats, Floats]:
@@ -176,10 +186,15 @@ def _coarser(line: Line) -> tuple[Floats, Floats]:
     return times, values
 
 
-def _gaps(axes: Axes, timeline: Timeline, gaps: Gaps) -> None:
-    lengths = (gaps.ends - gaps.begins) / 1e9
+def _gaps(axes: Axes, timeline: Timeline, gaps: Gaps, drawn: Floats) -> None:
+    """Beams with an upright mark at both ends, as most are shorter than a point on paper; red if they may not be."""
     begins, ends = _days(timeline, gaps.begins), _days(timeline, gaps.ends)
-    axes.hlines(lengths, begins, ends, color=LIGHT[gaps.colour], linewidth=2.4, zorder=3)
+    axes.hlines(drawn, begins, ends, color=LIGHT[gaps.colour], linewidth=2.4, zorder=3)
+    for rows, colour in ((~gaps.over, gaps.colour), (gaps.over, "fail")):
+        axes.plot(
+            np.concatenate((begins[rows], ends[rows])), np.tile(drawn[rows], 2), color=LIGHT[colour], linestyle="none",
+            marker="|", markersize=5.5, markeredgewidth=1.1, zorder=3,
+        )
 
 
 def _days(timeline: Timeline, t_ns: Any) -> Any:

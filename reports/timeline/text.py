@@ -33,11 +33,20 @@ def drawn(timeline: Timeline, width: int) -> Iterator[Text]:
     for row in timeline.drawn:
         if row.heat is not None or not (row.lanes or row.logarithmic):
             continue
-        yield Text(clean(row.title), style="bold")
+        yield _title(row, width)
         if row.lanes:
             yield from (_lane(timeline, row, lane, columns) for lane in range(len(row.lanes)))
         else:
             yield from _streams(timeline, row, columns)
+
+
+def _title(row: Row, width: int) -> Text:
+    """What the row shows, then what its marks mean and its limits, as far as there is room."""
+    title = clean(row.title)
+    more = "; ".join(clean(text) for text in (*(level.label for level in row.levels), row.note) if text)
+    room = width - len(title) - 2
+    shown = more if len(more) <= room else f"{more[: max(0, room - 1)]}…"
+    return Text.assemble((title, "bold"), (f"  {shown}", "dim")) if more and room > 1 else Text(title, style="bold")
 
 
 def told(timeline: Timeline) -> Iterator[str]:
@@ -55,6 +64,10 @@ def told(timeline: Timeline) -> Iterator[str]:
                 found.append((begin, f"{'':>11}  {failures.name}: failed: {what}"))
     for begin, line in sorted(found):
         yield clean(f"{_clock(timeline, begin)}  {line}")
+    for row in timeline.drawn:
+        for gaps in row.gaps:
+            if gaps.left_out:
+                yield clean(f"{row.title}: {gaps.name}: {gaps.left_out} shorter gaps are not told")
 
 
 def _clock(timeline: Timeline, t_ns: float, digits: int = 3) -> str:
@@ -103,20 +116,25 @@ def _stream(
     timeline: Timeline, name: str, line: Line | None, gaps: Gaps | None, failed: Sequence[Failures], limit: float,
     columns: int,
 ) -> Text:
-    """The worst answer of each column, or the gap that covers it; a cross where operations failed."""
-    worst, silent = np.zeros(columns), np.zeros(columns)
+    """The worst answer of each column, or the gap that covers it; a cross where operations failed.
+
+    A gap is red if it lasted longer than it may, else yellow.
+    """
+    worst, silent, over = np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_)
     if line is not None:
         for bucket, value in enumerate(line.values.tolist()):
             if value == value:
                 first = _column(timeline, line.begin + bucket * line.width, columns)
                 last = _column(timeline, line.begin + (bucket + 1) * line.width - 1, columns)
                 worst[first : last + 1] = np.fmax(worst[first : last + 1], value)
-    for begin, end in zip(gaps.begins.tolist(), gaps.ends.tolist(), strict=True) if gaps is not None else ():
+    spans = zip(gaps.begins.tolist(), gaps.ends.tolist(), gaps.over.tolist(), strict=True) if gaps is not None else ()
+    for begin, end, too_long in spans:
         first, last = (_column(timeline, edge, columns) for edge in (begin, end))
         silent[first : last + 1] = np.fmax(silent[first : last + 1], (end - begin) / 1e9)
+        over[first : last + 1] |= too_long
     crossed = {_column(timeline, time, columns) for one in failed for time in one.times.tolist()}
     cells = [_cell(value, limit) for value in np.fmax(worst, silent)]
-    styles = ["red" if value > limit else "yellow" if value else "" for value in silent]
+    styles = ["red" if bad else "yellow" if value else "" for value, bad in zip(silent, over, strict=True)]
     for place in crossed:
         cells[place], styles[place] = "x", "bold red"
     most = float(np.fmax(worst, silent).max())

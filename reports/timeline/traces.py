@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from reports.timeline.layout import HEAT, decades, fits
-from reports.timeline.model import Bar, Failures, Gaps, Heat, Line, Row, Timeline
+from reports.timeline.beams import heights
+from reports.timeline.layout import CROSSES, HEAT, decades, fits
+from reports.timeline.model import Bar, Failures, Floats, Gaps, Heat, Line, Row, Timeline, alone
 from reports.timeline.terms import Json, colour, literal, packed
 
 MOMENT = "%{x|%H:%M:%S.%L} UTC<extra></extra>"
@@ -21,8 +23,11 @@ def traces(timeline: Timeline, row: Row) -> Iterator[Json]:
     for thin in (False, True):
         if bars := [bar for bar in row.bars if bar.thin is thin]:
             yield _bars(timeline, bars, thin)
-    yield from (_line(timeline, row, line) for line in row.lines)
-    yield from (_gaps(timeline, gaps) for gaps in row.gaps if len(gaps.begins))
+    for line in row.lines:
+        yield from _line(timeline, row, line)
+    for gaps, drawn in zip(row.gaps, heights(row), strict=True):
+        if len(gaps.begins):
+            yield _gaps(timeline, gaps, drawn)
     yield from (_failures(timeline, row, failures) for failures in row.failures)
 
 
@@ -54,7 +59,8 @@ def _clock(moment: np.datetime64) -> str:
     return str(moment)[11:]
 
 
-def _line(timeline: Timeline, row: Row, line: Line) -> Json:
+def _line(timeline: Timeline, row: Row, line: Line) -> Iterator[Json]:
+    """The curve, and a dot wherever a value stands alone, which no line would show."""
     start = float(timeline.wall_ms(line.begin + line.width / 2))
     told = f"%{{y:.1f}} {row.unit}"
     if row.logarithmic:
@@ -62,36 +68,68 @@ def _line(timeline: Timeline, row: Row, line: Line) -> Json:
     stroke = {"color": colour(line.colour), "width": 1.3, "dash": "dot" if line.dashed else "solid"}
     dots = {"color": colour(line.colour), "size": 4, "opacity": 0.75}
     look: Json = {"mode": "markers", "marker": dots} if line.dots else {"mode": "lines", "line": stroke}
-    return {
-        "type": "scatter", "x0": start, "dx": line.width / 1e6, "y": packed(line.values, "f4"), "connectgaps": False,
-        "legendgroup": line.colour, "hovertemplate": f"<b>{literal(line.name)}</b>  {told}<br>{MOMENT}", **look,
+    common: Json = {
+        "type": "scatter", "legendgroup": line.colour,
+        "hovertemplate": f"<b>{literal(line.name)}</b>  {told}<br>{MOMENT}",
     }
+    yield {
+        **common, "x0": start, "dx": line.width / 1e6, "y": packed(line.values, "f4"), "connectgaps": False, **look
+    }
+    single = alone(line.values)
+    if single.any() and not line.dots:
+        yield {
+            **common, "x": packed(timeline.wall_ms(line.times[single]), "f8"), "y": packed(line.values[single], "f4"),
+            "mode": "markers", "marker": {"color": colour(line.colour), "size": 4},
+        }
 
 
-def _gaps(timeline: Timeline, gaps: Gaps) -> Json:
-    """Each gap as a beam from its begin to its end, as high as it is long."""
-    lengths = (gaps.ends - gaps.begins) / 1e9
+def _gaps(timeline: Timeline, gaps: Gaps, drawn: Floats) -> Json:
+    """Each gap as a beam from its begin to its end, about as high as it is long; its ends are red if it may not be."""
+    lengths = gaps.seconds
     blank = np.full(len(lengths), np.nan)
     begins, ends = timeline.wall_ms(gaps.begins), timeline.wall_ms(gaps.ends)
     times = np.stack((begins, (begins + ends) / 2, ends, blank), axis=1).ravel()
-    heights = np.stack((lengths, lengths, lengths, blank), axis=1).ravel()
-    told = f"<b>{literal(gaps.name)}</b>  no answer for %{{y:.3s}}s<br>longer than {gaps.normal:.3g} s is not normal"
+    tips: Any = colour(gaps.colour)
+    if gaps.over.any():
+        tips = [colour("fail" if over else gaps.colour) for over in gaps.over.tolist() for _ in BEAM]
+    told = f"<b>{literal(gaps.name)}</b>  no answer for %{{customdata:.4s}}s"
+    told += f"<br>longer than {gaps.normal:.3g} s is not normal"
+    words = _allowed(gaps)
+    alike = len({*words}) == 1  # as it is of most streams: then it need not be written with each gap
+    told += words[0] if alike else "%{text}"
     return {
-        "type": "scatter", "mode": "lines+markers", "x": packed(times, "f8"), "y": packed(heights, "f4"),
+        "type": "scatter", "mode": "lines+markers", "x": packed(times, "f8"),
+        "y": packed(np.stack((drawn, drawn, drawn, blank), axis=1).ravel(), "f4"),
+        "customdata": packed(np.stack((lengths, lengths, lengths, blank), axis=1).ravel(), "f4"),
+        **({} if alike else {"text": [text for one in words for text in (one, one, one, "")]}),
         "line": {"color": colour(gaps.colour), "width": 3.5},
         "marker": {"symbol": "line-ns-open", "size": packed(np.tile(BEAM, len(lengths)), "f4"),
-                   "color": colour(gaps.colour), "line": {"width": 2.2}},
+                   "color": tips, "line": {"width": 2.2}},
         "hovertemplate": f"{told}<br>{MOMENT}", "legendgroup": gaps.colour,
     }
 
 
+def _allowed(gaps: Gaps) -> list[str]:
+    """What the judge's rules say of each gap."""
+    if gaps.limits is None:
+        return [""] * len(gaps.begins)
+    pairs = zip(gaps.seconds.tolist(), gaps.limits.tolist(), strict=True)
+    return [
+        f"; {limit:.3g} s allowed then{', which is exceeded' if seconds > limit else ''}"
+        if np.isfinite(limit) else "; no limit holds for it"
+        for seconds, limit in pairs
+    ]
+
+
 def _failures(timeline: Timeline, row: Row, failures: Failures) -> Json:
-    top = 10 ** (decades(row)[1] - 0.16)
+    low, high = decades(row)
+    top = 10 ** (low + CROSSES * (high - low))
     return {
         "type": "scatter", "mode": "markers", "x": packed(timeline.wall_ms(failures.times), "f8"),
         "y": packed(np.full(len(failures.times), top), "f4"), "text": [*failures.told], "cliponaxis": False,
         "marker": {"symbol": "x-thin-open", "size": 7, "color": colour("fail"), "line": {"width": 1.8}},
         "hovertemplate": f"<b>{literal(failures.name)}</b>  failed: %{{text}}<br>{MOMENT}",
+        **({"legendgroup": failures.colour} if failures.colour else {}),
     }
 
 

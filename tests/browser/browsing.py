@@ -70,10 +70,15 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(one: Browser, report: Path, fragment: str = "", **context: Any) -> Iterator[Opened]:
-    """Open a certificate; `context` is what playwright takes, such as `color_scheme` or `java_script_enabled`."""
+def opened(one: Browser, report: Path, fragment: str = "", before: str = "", **context: Any) -> Iterator[Opened]:
+    """Open a certificate; `context` is what playwright takes, such as `color_scheme` or `java_script_enabled`.
+
+    `before` is a script that runs before those of the page, as if it came from the browser itself.
+    """
     made = one.new_context(viewport={"width": WIDTH, "height": HEIGHT}, **context)
     page, address = made.new_page(), report.as_uri()
+    if before:
+        page.add_init_script(before)
     found = Opened(page)
     page.on("pageerror", lambda error: found.complaints.append(f"error: {error}"))
     page.on("console", lambda message: found.complaints.append(f"{message.type}: {message.text}"))

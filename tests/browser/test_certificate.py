@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.browsing import Opened
 from tests.browser.conftest import Open
-from tests.browser.hostile import ALL
+from tests.browser.hostile import ALL, BREAKOUT, LINK, SCRIPT
 
 LIGHT_PAPER, DARK_PAPER = "rgb(255, 255, 255)", "rgb(21, 27, 34)"
 
@@ -43,6 +43,103 @@ def test_claims_are_visible_without_scripts(visit: Open) -> None:
         assert one.page.locator(".static svg").first.is_visible()
         assert not one.page.locator(".controls").is_visible()
         assert not one.page.locator(".chart").is_visible()
+        assert one.page.locator(".legend button:enabled").count() == 0
+
+
+BROKEN = {
+    "missing": "Object.defineProperty(window, 'Plotly', { get: () => undefined, set: () => {} });",
+    "throws": "Object.defineProperty(window, 'Plotly', { get: () => ({ newPlot() { throw Error('odd') } }), "
+              "set: () => {} });",
+    "rejects": "Object.defineProperty(window, 'Plotly', { get: () => ({ newPlot: async () => { throw Error('odd') } }),"
+               " set: () => {} });",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_chart_that_cannot_be_drawn_leaves_its_picture(visit: Open, broken: str) -> None:
+    """Whatever becomes of the charting library, the timeline can be seen, and no button pretends to do something."""
+    with visit("good", before=BROKEN[broken]) as one:
+        one.page.locator("#timeline-1").scroll_into_view_if_needed()
+        one.page.locator("#timeline-1 .static svg").first.wait_for()
+        assert not one.page.locator("#timeline-1 .chart").is_visible()
+        assert not one.page.locator("#timeline-1 .controls").is_visible()
+        assert one.page.locator(".legend button:enabled").count() == 0
+        assert [told[:35] for told in one.complaints] == ["error: The interactive timeline can"]
+
+
+STRICT = """
+  const parse = Date.parse;
+  Date.parse = (text) => /^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{3})?Z$/.test(text) ? parse(text) : NaN;
+"""
+"""What every browser understands of the moments that plotly.js writes, and no more."""
+
+
+@pytest.mark.parametrize(
+    ("moments", "told"),
+    [
+        (["2026-01-01", "2026-01-01 00:00:20"], "00:00:00.000 to 00:00:20.000 UTC"),
+        (["2026-01-01 00:00:01.2345", "2026-01-01 00:00:02.5"], "00:00:01.234 to 00:00:02.500 UTC"),
+        (["2026-01-01 00:00", "2026-01-01 00:00:30"], "00:00:00.000 to 00:00:30.000 UTC"),
+    ],
+)
+def test_moments_are_read_in_every_browser(visit: Open, moments: list[str], told: str) -> None:
+    """Also those of which plotly.js leaves out what is zero, and those with more digits than a millisecond has."""
+    with visit("good", before=STRICT) as one:
+        chart = one.chart()
+        relayout = "([where, range]) => Plotly.relayout(document.querySelector(where), {'xaxis.range': range})"
+        one.page.evaluate(relayout, [chart, moments])
+        assert one.page.locator("#timeline-1 .range").inner_text() == told
+        one.page.get_by_role("button", name="Zoom in").click()
+        assert one.complaints == []
+
+
+def harmless(one: Opened) -> bool:
+    """Whether nothing on the page loads, leads or runs."""
+    links = one.page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    strange = one.page.locator("img, iframe, object, embed, form, [onerror], [onload], [onclick]").count()
+    return not strange and not any(str(link).strip().lower().startswith("javascript:") for link in links)
+
+
+def test_hostile_names_do_nothing_unfolded_or_on_paper(visit: Open, tmp_path: Path) -> None:
+    """Nor in the picture, which becomes a part of the page only then."""
+    with visit("hostile") as one:
+        one.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        listed = one.page.locator(".listing").inner_text()
+        assert [attack for attack in (SCRIPT, BREAKOUT, LINK.replace("/", "|")) if attack not in listed] == []
+        one.page.emulate_media(media="print")
+        one.page.locator(".static svg").first.wait_for()
+        one.page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+        assert "<a href=" in (one.page.locator(".static").first.text_content() or "")
+        assert harmless(one)
+        assert one.page.evaluate("document.scripts.length") == 3
+        assert (one.complaints, one.requests) == ([], [])
+
+
+def test_hostile_names_do_nothing_without_scripts(visit: Open) -> None:
+    """The picture is then read as a part of the page from the beginning."""
+    with visit("hostile", java_script_enabled=False) as one:
+        assert one.page.locator(".static svg").first.is_visible()
+        assert "<a href=" in (one.page.locator(".static").first.text_content() or "")
+        assert one.page.locator(".claims tbody tr").first.is_visible()
+        assert one.page.locator("script").count() == 3
+        assert harmless(one)
+        assert (one.complaints, one.requests) == ([], [])
+
+
+def test_the_timeline_can_be_read_as_a_table(visit: Open) -> None:
+    """By keyboard, with and without scripts; it names machines, moments and lengths."""
+    for scripts in (True, False):
+        with visit("good", java_script_enabled=scripts) as one:
+            table = one.page.locator(".listing table")
+            assert not table.is_visible()
+            one.page.locator(".listing summary").focus()
+            one.page.keyboard.press("Enter")
+            table.wait_for()
+            rows = [" | ".join(row.locator("td").all_inner_texts()) for row in table.locator("tbody tr").all()]
+            assert any(row.endswith("| Node of each virtual machine | portal-a | node-a") for row in rows)
+            assert any("| 5.000 s | What was done | drain | drain of node-a" in row for row in rows)
+            assert any("| Migrations | portal-a | node-a → node-d: Running for" in row for row in rows)
+            assert any("| portal-a | no answer" in row for row in rows)
 
 
 def test_hostile_names_are_shown_and_do_nothing(visit: Open) -> None:
@@ -172,7 +269,8 @@ def test_many_cases_have_an_index_and_are_drawn_when_shown(visit: Open) -> None:
         one.chart(1)
         assert one.page.locator("#timeline-3 .chart[data-drawn]").count() == 0
         one.page.locator(".index-of-cases a").nth(2).click()
-        one.page.wait_for_selector("#timeline-3 .chart[data-drawn]")
+        assert one.page.evaluate("document.querySelector('#case-3').getBoundingClientRect().top") < 900
+        one.chart(3)
 
 
 def test_narrow_screens_do_not_scroll_sideways(visit: Open) -> None:

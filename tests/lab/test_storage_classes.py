@@ -21,6 +21,7 @@ from lab import processes, storage
 from lab.client import Client, Object
 from lab.config import AGENT_PORT, LabConfig
 from lab.kinds import (
+    EVENT,
     MIGRATION,
     NAMESPACE,
     PERSISTENT_VOLUME,
@@ -119,15 +120,19 @@ def _start(guest: Guest) -> None:
 
 
 def _boot(guest: Guest) -> None:
-    disks = [{"name": name, "serial": name, "disk": {"bus": "virtio"}} for name in CLASSES]
-    volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in CLASSES]
+    _ask_for(guest, "guest", *CLASSES)
+    until("the guest's agent", lambda: condition_true(guest.instance, "AgentConnected"))
+
+
+def _ask_for(guest: Guest, name: str, *claims: str) -> None:
+    disks = [{"name": claim, "serial": claim, "disk": {"bus": "virtio"}} for claim in claims]
+    volumes = [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
     root = {"name": "root", "containerDisk": {"image": guest.target.guest_image}}
-    body = {"metadata": {"name": "guest", "namespace": SPACE}, "spec": {
+    body = {"metadata": {"name": name, "namespace": SPACE}, "spec": {
         "domain": {"memory": {"guest": "256Mi"}, "devices": {"disks": [{"name": "root", "disk": {}}, *disks]}},
         "terminationGracePeriodSeconds": 0, "volumes": [root, *volumes],
     }}
     guest.api(lambda client: client.create(VIRTUAL_MACHINE_INSTANCE, body))
-    until("the guest's agent", lambda: condition_true(guest.instance, "AgentConnected"))
 
 
 async def _create_claim(body: Object, client: Client) -> Object:
@@ -185,6 +190,20 @@ def test_a_write_waits_for_a_paused_server(guest: Guest, class_name: str) -> Non
     assert guest.run(f"dd if={device} bs=4k count=1 iflag=direct 2>/dev/null | tr -d '\\0' | wc -c") == "0"
 
 
+def test_no_copy_is_begun_toward_a_paused_server(guest: Guest) -> None:
+    """QEMU would wait for the mount, and its guest with it."""
+    backend = storage.backend(guest.config, "lab-nfs")
+    _storage("pause", "lab-nfs")
+    try:
+        with pytest.raises(storage.StorageError, match="volume pvc-a is not copied.*is it paused"):
+            asyncio.run(backend.prepare_snapshot("pvc-a", "one", 8 << 20))
+    finally:
+        _storage("resume", "lab-nfs")
+    snapshot = asyncio.run(backend.prepare_snapshot("pvc-a", "one", 8 << 20))
+    assert asyncio.run(backend.exists(snapshot))
+    asyncio.run(backend.delete_snapshot(snapshot))
+
+
 @pytest.mark.parametrize("class_name", CLASSES)
 def test_a_successor_serves_what_the_server_had(guest: Guest, class_name: str) -> None:
     """After a failover the disk has what was written, and takes more, without the guest being restarted."""
@@ -197,6 +216,35 @@ def test_a_successor_serves_what_the_server_had(guest: Guest, class_name: str) -
     assert guest.checksum(device) == before
     guest.run(f"dd if=/dev/urandom of={device} bs=1M count=8 oflag=direct conv=fsync 2>/dev/null")
     assert guest.checksum(device) != before
+
+
+@pytest.mark.usefixtures("migrated")
+@pytest.mark.parametrize("class_name", CLASSES)
+def test_no_second_guest_opens_a_disk_in_use(guest: Guest, class_name: str) -> None:
+    """A guest that is started elsewhere while the first lives, as after a partition, waits; it never writes."""
+    name = f"second-{class_name}"
+    _ask_for(guest, name, class_name)
+    try:
+        until("the refusal", lambda: any("is open in another QEMU" in text for text in _told_of(guest, name)))
+        second = guest.api(lambda client: client.get(VIRTUAL_MACHINE_INSTANCE, name, SPACE))
+        assert second["status"]["phase"] == "Scheduled"
+        assert not [pid for pid in processes.marked(NAME) if f"guest={SPACE}_{name}," in _command(pid)]
+    finally:
+        guest.api(lambda client: client.delete(VIRTUAL_MACHINE_INSTANCE, name, SPACE))
+    until("its end", lambda: len(guest.api(lambda client: client.list(VIRTUAL_MACHINE_INSTANCE, SPACE))[0]) == 1)
+    assert guest.checksum(guest.device(class_name))
+
+
+def _told_of(guest: Guest, name: str) -> list[str]:
+    events = guest.api(lambda client: client.list(EVENT, SPACE))[0]
+    return [event.get("message", "") for event in events if event["involvedObject"]["name"] == name]
+
+
+def _command(pid: int) -> str:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def _storage(verb: str, class_name: str) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from drainproof.campaign import Plan, conduct
 from drainproof.campaign.child import goes_on
+from drainproof.campaign.conductor import conduct
 from drainproof.campaign.journal import CAMPAIGN, DISCARDED, CampaignJournal, State
+from drainproof.campaign.plan import Plan
 from drainproof.errors import CannotRunError, RecordError
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -59,7 +60,8 @@ sys.exit(int(act))
 CAMPAIGN_PROGRAM = '''
 import sys
 from pathlib import Path
-from drainproof.campaign import Plan, conduct
+from drainproof.campaign.conductor import conduct
+from drainproof.campaign.plan import Plan
 from drainproof.cli import _tell
 sys.exit(conduct(Path("campaign"), Plan.of(storage_classes=("a", "b"), repeat=2), _tell,
                  (sys.executable, "certify.py")))

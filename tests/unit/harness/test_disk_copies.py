@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,14 +27,18 @@ from drainproof.api import (
     Resource,
 )
 from drainproof.errors import DrainproofError, NotFoundError, UnexpectedStateError, WaitTimeoutError
+from drainproof.record import EventLog
 from drainproof.settings import Profile
 from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline, wait
 from fixtures.bench import longest_seconds
+from fixtures.bench_machine import machine_spec
+from fixtures.certification import Certification
 from fixtures.storage import delete_copies, why_no_snapshots
 from scenarios.bench import Guest, Line
 from scenarios.boot_storm import BootStorm
 from scenarios.disk_copies import Clone, Restore, Snapshot
+from scenarios.power_cut import power_cut
 from tests.unit.harness.fakes import FakeClock
 
 READY = {"phase": "Succeeded", "readyToUse": True, "indications": ["Online", "GuestAgent"],
@@ -166,6 +173,26 @@ def test_a_restore_stops_restores_and_starts() -> None:
     }
     assert (told["snapshot"], told["answered_ns"], told["address"]) == ("snap", 10**18, "10.0.0.9")
     assert fault.heal(soon())["instance"] == "uid-2"
+
+
+def test_the_machines_of_a_bench_have_no_time_to_shut_down() -> None:
+    """Their guests would write down what they remember, and a second reading would prove nothing more."""
+    plan = SimpleNamespace(image="i", nodes=())
+    certification = SimpleNamespace(plan=plan, profile=Profile(name="x"))
+    assert machine_spec(cast("Certification", certification), "bench-0").grace_seconds == 0
+
+
+def test_a_power_cut_stops_and_starts_and_tells_of_the_other_boot(tmp_path: Path) -> None:
+    """In that order; the guest is asked at the address that it has then."""
+    cluster = Machines()
+    events = EventLog(tmp_path / "events.jsonl")
+    found = power_cut(machine(cluster), guest_of, events, soon())
+    events.close()
+    assert cluster.patched == [("bench-0", "Halted"), ("bench-0", "Always")]
+    assert (found.vm, found.address) == ("bench-0", "10.0.0.9")
+    begin, end = (json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines())
+    assert (begin["source"], begin["kind"], end["kind"]) == ("power-cut", "begin", "end")
+    assert end["data"]["boot_id"] == "boot-of-bench-0"
 
 
 @pytest.mark.parametrize(("status", "error"), [

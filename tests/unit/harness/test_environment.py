@@ -52,6 +52,16 @@ def test_nodes_that_are_alike_are_counted() -> None:
     assert "bootID" not in first
 
 
+def test_nodes_that_take_no_machines_are_no_condition() -> None:
+    """An autoscaler's pool of other workers comes and goes; what KubeVirt runs machines on stays."""
+    machines, others = node("6.1"), node("6.2")
+    machines["metadata"]["labels"] = {"kubevirt.io/schedulable": "true"}
+    for one in (machines, others):
+        one["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert nodes([machines, others]) == nodes([machines])
+    assert len(nodes([others])) == 1
+
+
 @pytest.mark.parametrize(
     ("quantity", "told"),
     [
@@ -98,10 +108,10 @@ def test_trouble_of_a_moment_is_no_property_of_the_cluster(monkeypatch: pytest.M
     """It is asked again; what lasts is told as it is."""
     lists: Any = {"nodes": [node("6.1")], "kubevirts": [], "storageclasses": []}
     soon: Any = Unsteady(2, **lists)
-    assert environment(soon, Target(name="made"), "fast", workers=1)["nodes"][0]["count"] == 1
+    assert environment(soon, Target(name="made"), "fast", 1, {})["nodes"][0]["count"] == 1
     monkeypatch.setattr(surroundings, "ANSWER_SECONDS", 0.1)
     never: Any = Unsteady(10**9, **lists)
-    assert "503" in environment(never, Target(name="made"), "fast", workers=1)["nodes"]["unknown"]
+    assert "503" in environment(never, Target(name="made"), "fast", 1, {})["nodes"]["unknown"]
 
 
 def test_migration_limits_are_those_of_the_kubevirt_object() -> None:
@@ -116,10 +126,11 @@ def test_what_the_cluster_refuses_to_tell_is_told_and_a_class_without_its_parame
     cluster: Any = FakeCluster(
         nodes=ApiError("GET nodes", 403, "Forbidden", "no"), kubevirts=[], storageclasses=classes
     )
-    told = environment(cluster, Target(name="made"), "fast", workers=2)
+    told = environment(cluster, Target(name="made"), "fast", 2, {"volume_mode": "Block"})
     assert told["workers"] == 2
     assert "403" in told["nodes"]["unknown"]
     assert told["storage_class"]["provisioner"] == "rbd.csi.ceph.com"
+    assert told["storage_class"]["volume_mode"] == "Block"
     assert "secret" not in str(told)
 
 
@@ -137,3 +148,7 @@ def test_another_instrument_has_another_digest(tmp_path: Path) -> None:
     assert before == instrument(tmp_path)
     (tmp_path / "probe.py").write_text("other")
     assert before != instrument(tmp_path)
+    (tmp_path / "fio.txt").write_text("one")
+    both = instrument(tmp_path, tmp_path / "fio.txt")
+    (tmp_path / "fio.txt").write_text("other")
+    assert both != instrument(tmp_path, tmp_path / "fio.txt")

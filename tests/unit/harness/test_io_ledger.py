@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -18,7 +19,8 @@ from drainproof.record import Event, EventLog
 from drainproof.record.events import read_events
 from drainproof.wait import Deadline, wait
 from scenarios.bench import BenchError, Guest, Line
-from scenarios.fio import result_of
+from scenarios.fio import Fio, result_of
+from scenarios.fio_steps import MOST
 from scenarios.io_ledger import COLUMNS, IoLedger, _Chunk
 from tests.unit.lab.test_image_storage_bench import PROGRAM
 
@@ -212,6 +214,80 @@ def test_what_is_kept_of_fio() -> None:
     assert told["write"] is None
     assert (told["runtime_s"], told["ended_ns"]) == (2.0, 7)
     assert told["options"] == {"size": "64m", "rw": "randrw"}
+
+
+def telling(own_ms: int, reads: dict[str, int], writes: dict[str, int]) -> str:
+    """What fio has done since its job began, as it tells again and again."""
+    ways = {}
+    for way, bins in (("read", reads), ("write", writes)):
+        count = sum(bins.values())
+        percentile = {"percentile": {"50.000000": 1000, "99.000000": 2000}, "bins": bins} if count else {}
+        told = {"total_ios": count, "iops": 1.0, "bw_bytes": 1, "io_bytes": count * 4096, "runtime": own_ms}
+        ways[way] = {**told, "clat_ns": {"max": 0, "N": count, **percentile}}
+    job = {"error": 0, "job options": {}, "job_runtime": own_ms, **ways}
+    return json.dumps({"fio version": "fio-3.33", "jobs": [job]}, indent=2)
+
+
+def test_what_fio_does_is_kept_step_by_step() -> None:
+    """It tells what it has done since it began; kept is what it did since it told before, and the last word stands."""
+    said = [(500, {"1000": 3}, {}), (1000, {"1000": 3, "2000": 4}, {}), (1400, {"1000": 4, "2000": 5}, {"9000": 1})]
+    text = "\n\n".join(telling(*one) for one in said).replace("}\n\n{", "}\nfio: terminating on signal 2\n{", 1)
+    told = result_of([Line(number, line) for number, line in enumerate(text.splitlines())])
+    assert told["read"]["ios"] == 9
+    steps = told["steps"]
+    assert [one["own_ms"] for one in steps] == [500, 1000, 1400]
+    assert [one["read"]["clat_ns"] for one in steps] == [{"1000": 3}, {"2000": 4}, {"1000": 1, "2000": 1}]
+    assert [one["read"]["bytes"] for one in steps] == [3 * 4096, 4 * 4096, 2 * 4096]
+    assert [one["write"]["clat_ns"] for one in steps] == [{}, {}, {"9000": 1}]
+    assert steps[0]["arrived_ns"] == 0
+    assert told["ended_ns"] == steps[2]["arrived_ns"]
+
+
+def test_a_telling_that_broke_off_is_no_step() -> None:
+    """What it would have told is in the next one."""
+    first = telling(500, {"1000": 3}, {})
+    said = [first[: len(first) // 2], telling(1000, {"1000": 7}, {}), telling(1500, {"1000": 8}, {})]
+    steps = result_of(lines("\n".join(said)))["steps"]
+    assert [one["read"]["clat_ns"] for one in steps] == [{"1000": 7}, {"1000": 1}]
+
+
+def test_the_record_holds_no_more_than_so_many_steps() -> None:
+    """Of a job that ran for long; nothing of what it did is lost."""
+    said = "\n".join(telling(500 * number, {"1000": number}, {}) for number in range(1, 3 * MOST))
+    steps = result_of(lines(said))["steps"]
+    assert len(steps) <= MOST
+    assert sum(one["read"]["clat_ns"]["1000"] for one in steps) == 3 * MOST - 1
+    assert steps[-1]["own_ms"] == 500 * (3 * MOST - 1)
+
+
+TALKATIVE = """import sys
+from pathlib import Path
+print("\\n".join(f"{number} {'.' * 100}" for number in range(5000)), flush=True)
+Path(sys.argv[1]).touch()
+sys.stdin.read()
+print("7 " + sys.argv[2])
+"""
+
+
+class TalkativeGuest(Guest):
+    """Its fio says more than a pipe holds, and tells its result when it is to end."""
+
+    def ask(self, *wish: str, connect_seconds: float = 0.0) -> subprocess.Popen[str]:
+        """Instead of the guest's service, a program of the test's."""
+        argv = [sys.executable, "-c", TALKATIVE, self.address, telling(500, {"1000": 3}, {}).replace("\n", "")]
+        return subprocess.Popen(argv, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_fio_is_listened_to_while_it_works(tmp_path: Path) -> None:
+    """Otherwise it waits until somebody reads what it says, and measures that."""
+    heard, log = tmp_path / "heard", tmp_path / "events.jsonl"
+    events = EventLog(log)
+    fio = Fio(guest=TalkativeGuest(vm="bench-0", address=str(heard)), events=events, mib=64, seconds=1)
+    with fio._asked("random", "migration", 30):
+        wait("fio has said all", heard.exists, until=bool, deadline=Deadline(20))
+    events.close()
+    result = next(event for event in read_events(log) if event.kind == "result")
+    assert result.data["read"]["ios"] == 3
 
 
 @pytest.mark.parametrize(("said", "words"), [

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from drainproof.api import Cluster, Object, Resource
+from drainproof.api import VOLUME_SNAPSHOT_CONTENTS, Cluster, Object, Resource
 from drainproof.cleanup import undo_dead_runs
 from drainproof.journal import Journal
 from drainproof.wait import Deadline
@@ -22,6 +22,7 @@ class Undone:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.objects: dict[str, Object] = {}
+        self.contents: list[Object] = []
 
     def patch(self, resource: Resource, name: str, patch: dict[str, Any], namespace: str | None = None) -> Object:
         self.calls.append(f"patch {resource.plural} {name} {json.dumps(patch)}")
@@ -29,6 +30,9 @@ class Undone:
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         self.calls.append(f"delete {resource.plural} {name}")
+
+    def items(self, resource: Resource) -> list[Object]:
+        return self.contents if resource == VOLUME_SNAPSHOT_CONTENTS else []
 
     def at(self, path: str) -> Object | None:
         return self.objects.get(path)
@@ -96,3 +100,16 @@ def test_a_living_run_is_not_touched_and_a_dead_lab_run_is_closed(tmp_path: Path
     assert list(undo_dead_runs(tmp_path)) == ["run dead: its lab will be taken down whole"]
     assert living.unfinished
     assert not dead.unfinished
+
+
+def test_a_killed_run_s_snapshots_are_not_retained(tmp_path: Path) -> None:
+    """Their contents are told to give up what they hold before their namespace goes."""
+    journal = Journal.of(tmp_path / "run")
+    journal.opened("kubeconfig", "", lab=False)
+    journal.namespace("left")
+    cluster = Undone()
+    spec = {"deletionPolicy": "Retain", "volumeSnapshotRef": {"namespace": "left"}}
+    cluster.contents = [{"metadata": {"name": "kept"}, "spec": spec}]
+    journal.undo(cast(Cluster, cluster), Deadline(5, FakeClock()))
+    patched = 'patch volumesnapshotcontents kept {"spec": {"deletionPolicy": "Delete"}}'
+    assert cluster.calls == [patched, "delete namespaces left"]

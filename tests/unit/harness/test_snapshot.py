@@ -46,6 +46,14 @@ def test_a_snapshot_s_content_that_outlives_its_namespace_is_left_behind() -> No
     assert told != taken([content("other", "yours")])
 
 
+def test_where_no_copies_are_made_none_are_looked_for() -> None:
+    """An account that may not list them proves as much of a portal as any other."""
+    cluster = cast(Cluster, Objects(ApiError("GET", 403, "Forbidden", "no")))
+    told = snapshot(cluster, "mine", ["node-a"], copies=False)
+    assert "unseen" not in told
+    assert KIND not in told["objects"]
+
+
 def test_a_cluster_without_snapshots_leaves_none() -> None:
     """It knows nothing of the kind."""
     assert taken(NotFoundError("GET", 404, "NotFound", "no such kind"))["objects"][KIND] == []

@@ -14,6 +14,7 @@ PLAN = PortalPlan(
     namespace="ns", names=("portal-0", "portal-1", "portal-2"), addresses=("10.0.0.1", "10.0.0.2", "10.0.0.3"),
     image="img", storage_class="rwx", memory="512Mi", data_disk="1Gi",
 )
+GRACE = "terminationGracePeriodSeconds"
 
 
 def test_a_member_is_migratable_and_never_beside_another() -> None:
@@ -46,6 +47,13 @@ def test_without_anti_affinity_there_is_none() -> None:
     spec = machine["spec"]["template"]["spec"]
     assert "affinity" not in spec
     assert "readinessProbe" not in spec
+
+
+def test_a_machine_without_grace_loses_its_power_when_it_is_stopped() -> None:
+    """A portal shuts down in order; what has none does not write down what it remembers."""
+    assert machine_spec(PLAN, "portal-0", "10.0.0.1").manifest()["spec"]["template"]["spec"][GRACE] == 15
+    hard = VmSpec(name="x", labels={}, image="i", claim="c", user_data_secret="s", grace_seconds=0).manifest()
+    assert hard["spec"]["template"]["spec"][GRACE] == 0
 
 
 @pytest.mark.parametrize(("first", "expected"), [(True, True), (False, False)])

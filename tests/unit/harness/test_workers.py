@@ -56,7 +56,7 @@ def run(config, cluster, target, profile):
 
 session._target, session._run = target, run
 session._connect = lambda target: None
-session.preflight = lambda cluster, target, profile: None
+session.preflight = lambda cluster, target, profile, portal: (HERE / "portal").write_text(str(portal))
 session.SUITES = HERE / "suites"
 
 
@@ -131,6 +131,37 @@ def test_one_target_and_one_run_for_all_workers(project: Path) -> None:
     assert all(path.read_text() == path.name[2] for path in written.values())
     entries = (project / "runs" / "one" / "journal.jsonl").read_text().splitlines()
     assert [json.loads(entry)["do"] for entry in entries] == ["close"]
+
+
+DISK_TEST = '''
+import pytest
+
+
+@pytest.fixture
+def storage(run):
+    return run
+
+
+def test_disk(storage):
+    pass
+'''
+
+
+@pytest.mark.parametrize(
+    ("arguments", "portals"),
+    [
+        (("suites/storage",), "False"), (("-k", "disk", "suites"), "False"), (("suites",), "True"),
+        (("-n", "2", "suites/storage"), "False"), (("-n", "2", "-k", "disk", "suites"), "True"),
+    ],
+)
+def test_a_cluster_has_to_offer_what_the_chosen_cases_use(
+    project: Path, arguments: tuple[str, ...], portals: str
+) -> None:
+    """Cases of the storage suite certify no portal; a controller of workers goes by the paths, for it collects none."""
+    (project / "suites" / "storage").mkdir()
+    (project / "suites" / "storage" / "test_disk.py").write_text(DISK_TEST)
+    done = run_pytest(project, *arguments)
+    assert (project / "portal").read_text() == portals, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])

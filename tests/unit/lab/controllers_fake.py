@@ -38,6 +38,7 @@ class FakeApi:
         self.calls: list[tuple[str, str, str]] = []
         self.events: list[tuple[str, str, str]] = []
         self.state_dir = "/nowhere"
+        self.storage: tuple[str, ...] = ()
         self._versions = itertools.count(1)
 
     def given(self, kind: Kind, item: Object) -> Object:
@@ -152,7 +153,8 @@ class FakeInformer:
 
 def cluster_of(api: FakeApi, state_dir: str = "") -> Cluster:
     informers = {kind: cast(Informer, FakeInformer(api, kind)) for kind in WATCHED_KINDS}
-    return Cluster(cast(Client, api), LabConfig(state_dir=state_dir or api.state_dir), informers, cast(Recorder, api))
+    config = LabConfig(state_dir=state_dir or api.state_dir, storage=api.storage)
+    return Cluster(cast(Client, api), config, informers, cast(Recorder, api))
 
 
 def reconcile(api: FakeApi, function: Reconcile, where: str, times: int = 1) -> float | None:

@@ -125,11 +125,11 @@ class World:
         volume = self.api.there(PERSISTENT_VOLUME_CLAIM, f"demo/{claim}")["spec"]["volumeName"]
         return Path(self.api.there(PERSISTENT_VOLUME, volume)["spec"]["hostPath"]["path"])
 
-    def machine(self, **interface: Any) -> Object:
+    def machine(self, volume_mode: str = "Filesystem", **interface: Any) -> Object:
         """A halted VM `vm` with its disk `data`, which holds the word `old`."""
         self.api.given(PERSISTENT_VOLUME_CLAIM, {
             "metadata": {"name": "data"}, "status": {"phase": "Pending"},
-            "spec": {"storageClassName": "lab-shared", "accessModes": ["ReadWriteMany"],
+            "spec": {"storageClassName": "lab-shared", "accessModes": ["ReadWriteMany"], "volumeMode": volume_mode,
                      "resources": {"requests": {"storage": str(SIZE)}}},
         })
         self.settle(1)

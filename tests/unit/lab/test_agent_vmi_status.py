@@ -47,12 +47,13 @@ def test_started_sets_the_whole_status() -> None:
     """Phase, address, volumes, method and conditions come in one change."""
     body = vmi(claim="c")
     spec = domain_spec.read(body, "02:00:00:00:00:01", "10.77.1.10")
-    vmi_status.started(body, spec, vmi_status.Migratable())
+    vmi_status.started(body, spec, vmi_status.Migratable(), {"c": {"spec": {**RWX["spec"], "volumeMode": "Block"}}})
     status = body["status"]
     assert status["phase"] == "Running"
     assert status["interfaces"][0]["ipAddress"] == "10.77.1.10"
     assert status["migrationMethod"] == "BlockMigration"
     assert [volume["target"] for volume in status["volumeStatus"]] == ["vda", "vdb"]
+    assert status["volumeStatus"][1]["persistentVolumeClaimInfo"] == {"claimName": "c", "volumeMode": "Block"}
     assert (condition(body, "LiveMigratable") or {})["status"] == "True"
 
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.kinds import PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VM_RESTORE, VM_SNAPSHOT, VOLUME_SNAPSHOT_CLASS
+from lab.kinds import (
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    VIRTUAL_MACHINE,
+    VM_RESTORE,
+    VM_SNAPSHOT,
+    VOLUME_SNAPSHOT_CLASS,
+)
 from lab.machinery.objects import condition
 from tests.unit.lab.snapshots_fake import World, word, write
 
@@ -47,6 +54,20 @@ def test_a_restore_gives_the_vm_its_old_disk_under_kubevirts_name(world: World) 
     assert (owner["kind"], owner["uid"]) == ("VirtualMachine", machine["metadata"]["uid"])
     assert "VirtualMachineRestoreComplete" in world.api.reasons(VM_RESTORE)
     assert (condition(restore, "Ready") or {})["reason"] == "Operation complete"
+
+
+def test_a_raw_device_is_restored_and_copied_as_one(tmp_path: Path) -> None:
+    """The new claims and their volumes have the mode of the old one."""
+    world = World(tmp_path)
+    world.machine(volume_mode="Block")
+    world.snapshot()
+    world.settle()
+    world.restore()
+    world.settle()
+    restored = world.api.there(PERSISTENT_VOLUME_CLAIM, f"demo/{claim_of(world)}")
+    volume = world.api.there(PERSISTENT_VOLUME, restored["spec"]["volumeName"])
+    assert restored["metadata"]["name"].startswith("restore-")
+    assert (restored["spec"]["volumeMode"], volume["spec"]["volumeMode"]) == ("Block", "Block")
 
 
 def test_a_restore_to_a_new_name_makes_a_vm_that_is_off(world: World) -> None:

@@ -85,6 +85,18 @@ def test_a_claim_smaller_than_the_snapshot_is_refused(world: World) -> None:
     assert "requested volume size 524288 is less than the size 1048576 for the source snapshot vs" in provision(world)
 
 
+def test_a_claim_of_another_volume_mode_is_refused_unless_it_was_allowed(world: World) -> None:
+    """Whoever may make claims may not have a node mount what a guest wrote to a raw device."""
+    snapshot(world)
+    world.settle(4)
+    (content,) = world.api.all(VOLUME_SNAPSHOT_CONTENT)
+    assert content["spec"]["sourceVolumeMode"] == "Filesystem"
+    claim(world, volumeMode="Block")
+    assert "requested volume demo/new modifies the mode of the source volume" in provision(world)
+    content["metadata"]["annotations"] = {"snapshot.storage.kubernetes.io/allow-volume-mode-change": "true"}
+    assert provision(world) == ""
+
+
 def test_a_claim_of_another_class_is_refused(world: World) -> None:
     world.api.given(STORAGE_CLASS, {"metadata": {"name": "lab-other"}, "provisioner": "lab.drainproof.dev/local"})
     snapshot(world)

@@ -70,6 +70,34 @@ def test_a_local_claim_cannot_be_shared_and_says_why(api: FakeApi) -> None:
     assert "ReadWriteMany is not supported" in api.events[-1][2]
 
 
+@pytest.mark.parametrize("name", ["ceph", "iscsi"])
+@pytest.mark.parametrize("mode", [{}, {"volumeMode": "Filesystem"}])
+def test_block_storage_shares_no_file_system_and_says_why(api: FakeApi, name: str, mode: dict[str, str]) -> None:
+    """As the provisioners of Ceph RBD and of iSCSI: the claim stays Pending until it asks for a raw device."""
+    api.storage = (name,)
+    for body in storage.storage_classes(LabConfig(storage=api.storage)):
+        api.given(STORAGE_CLASS, body)
+    wanted = claim(f"lab-{name}", "ReadWriteMany")
+    wanted["spec"] |= mode
+    api.given(PERSISTENT_VOLUME_CLAIM, wanted)
+    reconcile(api, volumes.reconcile_claim, WHERE)
+    assert phase(api.there(PERSISTENT_VOLUME_CLAIM, WHERE)) == "Pending"
+    assert api.all(PERSISTENT_VOLUME) == []
+    assert api.events[-1][1] == "ProvisioningFailed"
+    assert f'StorageClass "lab-{name}": access mode ReadWriteMany is only supported' in api.events[-1][2]
+    assert "volumeMode Block" in api.events[-1][2]
+
+
+@pytest.mark.parametrize("mode", ["Block", "Filesystem"])
+def test_a_volume_has_the_mode_of_its_claim(api: FakeApi, mode: str) -> None:
+    wanted = claim("lab-shared", "ReadWriteMany")
+    wanted["spec"]["volumeMode"] = mode
+    api.given(PERSISTENT_VOLUME_CLAIM, wanted)
+    reconcile(api, volumes.reconcile_claim, WHERE)
+    (volume,) = api.all(PERSISTENT_VOLUME)
+    assert volume["spec"]["volumeMode"] == mode
+
+
 def test_a_claim_in_use_is_not_let_go(api: FakeApi) -> None:
     finalizer = ["kubernetes.io/pvc-protection"]
     gone = claim("lab-shared", "ReadWriteMany", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=finalizer)

@@ -351,4 +351,5 @@ def test_fio_is_run_with_fixed_words_and_ended_with_its_client(folder: Path, tmp
         assert running.wait(20) == 0
     assert f"--filename={folder}/fio" in words
     assert (folder / "fio.lock").exists()
-    assert {"--rw=randrw", "--direct=1", "--size=64m", "--runtime=30", "--output-format=json"} <= set(words)
+    assert {"--rw=randrw", "--direct=1", "--size=64m", "--runtime=30", "--output-format=json+"} <= set(words)
+    assert "--status-interval=500ms" in words

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,10 @@ import pytest
 
 from lab import processes, storage
 from lab.config import LabConfig
-from lab.lifecycle import checks, storage_servers
+from lab.lifecycle import checks, storage_profiles, storage_servers
 from lab.lifecycle.errors import LifecycleError
 from lab.net import topology
-from lab.storage import LiveCopy, tree
+from lab.storage import LiveCopy, nfs, tree
 from lab.storage.room import MARK, Room
 
 ALL = ("ceph", "iscsi", "nfs")
@@ -33,6 +35,22 @@ def test_a_lab_has_the_classes_it_was_started_with() -> None:
     assert "storage" not in {leaf.role for leaf in topology.leaves(config())}
     (leaf,) = (leaf for leaf in topology.leaves(config("nfs")) if leaf.role == "storage")
     assert leaf.address == "10.77.0.5"
+
+
+def test_each_class_has_a_storage_profile_of_what_its_provisioner_makes() -> None:
+    """Named and shaped as CDI's; every set is provisioned, and nothing is left out of what nodes may share."""
+    profiles = {body["metadata"]["name"]: body["status"] for _, body in storage_profiles.objects(config(*ALL))}
+    first = {name: status["claimPropertySets"][0] for name, status in profiles.items()}
+    shared = {name: one["volumeMode"] for name, one in first.items() if one["accessModes"] == ["ReadWriteMany"]}
+    assert shared == {"lab-shared": "Filesystem", "lab-nfs": "Filesystem", "lab-ceph": "Block", "lab-iscsi": "Block"}
+    (local,) = profiles["lab-local"]["claimPropertySets"]
+    assert local == {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}
+    for traits in storage.classes(config(*ALL)):
+        told = profiles[traits.name]
+        assert (told["storageClass"], told["provisioner"]) == (traits.name, traits.provisioner)
+        assert all(not traits.refusal(one["accessModes"], one["volumeMode"]) for one in told["claimPropertySets"])
+    assert "snapshotClass" not in profiles["lab-iscsi"]
+    assert profiles["lab-ceph"]["snapshotClass"] == "lab-ceph"
 
 
 def test_settings_survive_the_file(tmp_path: Path) -> None:
@@ -148,3 +166,29 @@ def test_a_server_serves_as_long_as_one_of_each_kind_runs(
     started["two"].kill()
     started["two"].wait()
     assert storage_servers.state(server) == "down"
+
+
+def test_a_server_that_accepts_and_says_nothing_does_not_answer() -> None:
+    """The kernel accepts connections for a paused one; a copy toward it would stop its guest."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert not nfs.said_to_null("127.0.0.1", port, seconds=0.1)
+    assert not nfs.said_to_null("127.0.0.1", port, seconds=0.1)
+
+
+def test_a_server_that_answers_a_call_of_nothing_answers() -> None:
+    """The call is what RFC 5531 lays down: the length of its only fragment is told first."""
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        with listener.accept()[0] as connection:
+            asked.append(connection.recv(100))
+            connection.sendall(bytes(28))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert nfs.said_to_null("127.0.0.1", listener.getsockname()[1])
+        thread.join()
+    assert asked[0][:4] == (0x8000_0000 + len(asked[0]) - 4).to_bytes(4)
+    assert asked[0][12:24] == b"".join(word.to_bytes(4) for word in (2, 100003, 3))

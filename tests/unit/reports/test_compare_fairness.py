@@ -114,6 +114,19 @@ def test_a_class_that_was_made_anew_is_another_class(tmp_path: Path) -> None:
     assert "environment.storage_class.provisioner differs: nfs in run-000" in refusal(tmp_path)
 
 
+def test_another_volume_mode_is_another_condition_of_a_class(tmp_path: Path) -> None:
+    """Classes may need different ones, a class is compared in one; who chose it changes nothing."""
+    modes = {"A": "Filesystem", "B": "Block"}
+    for number, group in enumerate(TURNS):
+        told = {"name": group, "volume_mode": modes[group], "volume_mode_reason": f"reason {number % 4}"}
+        write_run(tmp_path, number, group, {"drain": [figure(1.0 + number / 100)]},
+                  environment={**ENVIRONMENT, "storage_class": told})
+    assert not compared(tmp_path).allowed
+    other = {**ENVIRONMENT, "storage_class": {"name": "A", "volume_mode": "Block"}}
+    write_run(tmp_path, 50, "A", {"drain": [figure(1.0)]}, environment=other)
+    assert "environment.storage_class.volume_mode differs: Block in run-050" in refusal(tmp_path)
+
+
 def test_a_class_that_lost_data_is_named_beside_what_it_won(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from drainproof.campaign import Plan
 from drainproof.campaign.journal import Attempt, CampaignJournal, State
+from drainproof.campaign.plan import Plan
 from drainproof.record.case import write_json
 from drainproof.record.run_manifest import REFUSED, RUN_MANIFEST, seal_run
 from drainproof.record.signature import SIGNATURE, sign
@@ -147,7 +147,7 @@ def test_what_changes_while_it_is_judged_again_is_not_sealed(folder: Path, monke
     edit(run / CASE / "verdict.json", lambda verdict: verdict["judged_by"].update(version="1"))
     seal_run(run)
     stale = (run / RUN_MANIFEST).read_bytes()
-    monkeypatch.setattr("reports.rejudge.publish", lambda run: (run / CASE / "metrics.json").write_text("[]"))
+    monkeypatch.setattr("reports.rejudge.judged", lambda run: [(run / CASE / "metrics.json").write_text("[]")])
     rejudge([str(run), "--write"])
     assert (run / RUN_MANIFEST).read_bytes() == stale != before
 

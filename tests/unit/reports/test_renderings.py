@@ -185,6 +185,18 @@ def test_rejudging_gives_the_same_bytes(
     assert "The stored verdict is the same." in capsys.readouterr().out
 
 
+def test_a_stored_verdict_cannot_steer_the_terminal(
+    record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even one that cannot be read, whose words the error repeats."""
+    case = record.write(tmp_path / "run-\x1b[31m1")
+    (case / "verdict.json").write_text("{")
+    assert rejudge([str(case)]) == 0
+    shown = capsys.readouterr().out
+    assert "The stored verdict cannot be read" in shown
+    assert "\x1b" not in shown
+
+
 @pytest.mark.parametrize(("spoil", "code"), [("fail", 1), ("unknown", 2)])
 def test_rejudge_exit_codes(record: Record, tmp_path: Path, spoil: str, code: int) -> None:
     """The exit code is the verdict, and without --write nothing is written."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from reports import publish
 from reports.evidence import Evidence
 from reports.judge import judge
 from reports.show import main as show
@@ -109,6 +112,30 @@ def test_a_case_that_was_never_judged_is_told_and_certifies_nothing(
     assert lines[0].startswith("UNDECIDED (unknown): 2 cases")
     assert lines[2].startswith("UNKNOWN second  it broke off")
     assert show([str(tmp_path / "run-1"), "--case", "first"]) == 0
+
+
+def test_what_was_skipped_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in every other form of the certificate."""
+    judge(good_record().write(tmp_path / "run-1", "first"))
+    told_of = {"cases": [{"case": "node_loss", "test": "", "reason": "no power\x1b[31m"}]}
+    (tmp_path / "run-1" / "skipped.json").write_text(json.dumps(told_of))
+    assert show([str(tmp_path / "run-1")]) == 0
+    assert "NOT CERTIFIED (skipped): node_loss: no power\\x1b[31m" in capsys.readouterr().out
+
+
+def test_commands_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory of an odd name stays one argument, on the terminal and on the page."""
+    record = good_record()
+    record.tables.pop()
+    case = record.write(tmp_path / "a run; reboot")
+    judge(case)
+    publish(case.parent)
+    show([str(case.parent)])
+    told_of = [line for line in capsys.readouterr().out.splitlines() if "python -m reports.rejudge" in line]
+    commands = [shlex.split(line.partition("re-judge: ")[2] or line) for line in told_of]
+    assert [command[:4] for command in commands] == [["python", "-m", "reports.rejudge", str(case)]] * 2
+    page = (case.parent / "report.html").read_text(encoding="utf-8")
+    assert f"python -m reports.rejudge 'a run; reboot/{case.name}'" in html.unescape(page)
 
 
 def test_a_verdict_of_an_odd_shape_is_not_taken_for_a_refuted_one(

@@ -469,3 +469,48 @@ def test_a_disk_without_a_file_system_has_lost_everything(claim_of: ClaimOf) -> 
     told |= {"writable": False, "states": {"in no file system": [[0, told["count"] - 1]]}}
     found = claim_of(record, DURABILITY)
     assert (found.verdict, "in no file system)" in found.reason) == (FAIL, True), found.reason
+
+
+def powered_off(record: Record, boot_id: str = ANOTHER_BOOT, last: int | None = None) -> None:
+    """After the first reading the machine loses its power; another boot of it is read then."""
+    record.event(END + 2, "power-cut", "begin", VM)
+    record.event(END + 4, "power-cut", "end", VM, boot_id=boot_id)
+    verified(record, END + 5, last=len(rows(record)["seq"]) - 1 if last is None else last, boot_id=boot_id)
+
+
+@pytest.mark.parametrize("kind", ["storage-pause", "storage-failover"])
+def test_what_a_disturbed_server_has_is_read_in_another_boot(claim_of: ClaimOf, kind: str) -> None:
+    """The guest that wrote remembers where its file lies, whatever the storage lost of the file system."""
+    record = disk_record(kind)
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, "was read in no other boot" in found.reason) == (UNKNOWN, True), found.reason
+    powered_off(record)
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, found.reason.endswith("in 2 readings")) == (PASS, True), found.reason
+
+
+def test_what_only_another_boot_misses_is_lost(claim_of: ClaimOf) -> None:
+    """The first reading found it, by what the guest remembered."""
+    record = disk_record("storage-failover")
+    powered_off(record)
+    record.found("io-ledger", "verified")[-1]["data"]["states"] = {"present": [[0, 39]], "missing": [[40, 400]]}
+    record.found("io-ledger", "verified")[-1]["data"]["count"] = 401
+    found = claim_of(record, DURABILITY)
+    assert (found.verdict, "acknowledged writes are lost" in found.reason) == (FAIL, True), found.reason
+
+
+def test_the_same_boot_read_twice_is_no_other(claim_of: ClaimOf) -> None:
+    record = disk_record("storage-failover")
+    powered_off(record, boot_id=BOOT)
+    assert claim_of(record, DURABILITY).verdict is UNKNOWN
+
+
+def test_a_power_cut_excuses_its_own_restart_alone(claim_of: ClaimOf) -> None:
+    """A guest that was found restarted before it has restarted by itself."""
+    record = disk_record("storage-failover", generation="pid 1")
+    record.found("fault", "healed")[0]["data"]["generation"] = "pid 2"
+    powered_off(record)
+    assert claim_of(record, CONTINUITY).verdict is PASS
+    record.found("io-ledger", "verified")[0]["data"]["boot_id"] = ANOTHER_BOOT
+    found = claim_of(record, CONTINUITY)
+    assert (found.verdict, "the guest restarted" in found.reason) == (FAIL, True), found.reason

@@ -165,6 +165,86 @@ def test_fio_that_ran_mostly_undisturbed_says_nothing_of_the_disturbance(figures
         assert (figure.value, figure.reason) == (None, "the migration took 33% of the time that was measured")
 
 
+TENTHS = 10
+IDLE: dict[str, Any] = {"bytes": 0, "clat_ns": {}}
+
+
+def stepwise(count: int, late: bool = False) -> list[dict[str, Any]]:
+    """Tenths of seconds until DONE + 1 by a guest's clock that stands still for half a second before DONE.
+
+    In each so many reads took 1 ms; during the migration half as many took 10 ms. What the guest told shortly before
+    and after the migration began may arrive late.
+    """
+    found = []
+    own_ms = 0
+    begin, still = round(TENTHS * BEGUN) - 50, round(TENTHS * DONE) - 5
+    for tenth in range(begin + 1, round(TENTHS * DONE) + TENTHS + 1):
+        if still <= tenth < still + 5:
+            continue
+        own_ms += 100
+        moves = BEGUN * TENTHS < tenth <= DONE * TENTHS
+        took = {"10000000": count // 2} if moves else {"1000000": count}
+        arrived = BEGUN + 0.2 if late and abs(tenth - BEGUN * TENTHS) <= 1 else tenth / TENTHS
+        reads = {"bytes": 4096 * sum(took.values()), "clat_ns": took}
+        found.append({"arrived_ns": at(arrived + 0.001), "own_ms": own_ms, "read": reads, "write": IDLE})
+    return found
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_fio_that_tells_step_by_step_tells_of_the_migration_only(figures_of: FiguresOf, late: bool) -> None:
+    """However short it was beside all the time that fio ran; the time for which the guest stood still counts too.
+
+    What is told late was not done late.
+    """
+    record = moving()
+    record.drop("fio", "result", lambda event: event["data"]["during"] == "migration")
+    measured(record, "migration", DONE + 1, 6.5, steps=stepwise(40, late))
+    found = figures_of(record)
+    iops = found["IOPS", "random read, migration"]
+    assert iops.value == pytest.approx(100, rel=0.01)
+    assert iops.reason == "of 1.0 s, of which the migration took 100%"
+    assert found["time covered", "random, migration"].value == 1
+    assert found["bandwidth", "random read, migration"].value == pytest.approx(100 * 4096, rel=0.01)
+    assert found["p99 latency", "random read, migration"].value == pytest.approx(0.01)
+    assert found["IOPS against baseline", "random read, migration"].value == pytest.approx(0.25, rel=0.01)
+    still = found["IOPS", "random write, migration"]
+    assert still.value == 0
+
+
+def test_too_few_operations_have_no_99th_percentile(figures_of: FiguresOf) -> None:
+    """But how many there were is told; a disk that did nothing at all is not left out."""
+    record = moving()
+    record.drop("fio", "result", lambda event: event["data"]["during"] == "migration")
+    measured(record, "migration", DONE + 1, 6.5, steps=stepwise(20))
+    found = figures_of(record)
+    figure = found["p99 latency", "random read, migration"]
+    assert figure.value is None
+    assert figure.reason.startswith("50 operations are too few")
+    assert found["p99 latency against baseline", "random read, migration"].value is None
+    assert found["IOPS", "random read, migration"].value == pytest.approx(50, rel=0.01)
+
+
+def test_steps_that_met_no_migration_have_no_figure(figures_of: FiguresOf) -> None:
+    """As of a job that ended too soon."""
+    record = moving()
+    record.drop("fio", "result", lambda event: event["data"]["during"] == "migration")
+    steps = [one for one in stepwise(40) if one["arrived_ns"] < at(BEGUN)]
+    measured(record, "migration", BEGUN - 0.1, 4.5, steps=steps)
+    figure = figures_of(record)["IOPS", "random read, migration"]
+    assert figure.value is None
+    assert figure.reason.startswith("no migration took place while it was measured")
+
+
+@pytest.mark.parametrize("steps", [
+    [{}], [7], "odd", [{"arrived_ns": 1, "own_ms": 1, "read": {"bytes": 1, "clat_ns": {"1": -1}}, "write": IDLE}],
+])
+def test_steps_of_an_odd_shape_are_none(figures_of: FiguresOf, steps: Any) -> None:
+    """What was told of all the time stands, where most of it was disturbed."""
+    record = moving()
+    record.found("fio", "result")[-1]["data"]["steps"] = steps
+    assert figures_of(record)["IOPS", "random read, migration"].value == 100
+
+
 def test_each_machine_has_its_own_fio(figures_of: FiguresOf) -> None:
     """One result does not take the place of another's."""
     record = disk_record()
