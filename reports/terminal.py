@@ -50,9 +50,10 @@ class _Console(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def console_of(stream: TextIO) -> Console:
-    """A console that takes nothing for markup, and wraps nothing where there is no terminal."""
-    return _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+def console_of(stream: TextIO, width: int | None = None) -> Console:
+    """A console that takes nothing for markup, and wraps nothing where there is no terminal, unless a width is told."""
+    soft = width is None and not stream.isatty()
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=soft, width=width)
 
 
 def claims(console: Console, verdict: CaseVerdict) -> None:

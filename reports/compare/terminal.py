@@ -24,6 +24,7 @@ from reports.compare.words import (
     winner,
     worst,
 )
+from reports.terminal import console_of
 from reports.text import clean
 
 STYLES = {
@@ -36,7 +37,7 @@ WIDTH = 160
 
 def show(comparison: Comparison, stream: TextIO) -> None:
     """Print the comparison; nothing that a cluster named can steer the terminal."""
-    console = Console(file=stream, width=None if stream.isatty() else WIDTH, highlight=False)
+    console = console_of(stream, None if stream.isatty() else WIDTH)
     for (reference, candidate), turns in comparison.turns.items():
         console.print(_text(f"{candidate} against {reference}", "bold"))
         console.print(_table(comparison, reference, candidate))

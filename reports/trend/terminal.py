@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from reports.terminal import console_of
 from reports.text import clean
 from reports.trend import proposals, words
 from reports.trend.analysis import Line, StreamTrend, Trend
@@ -28,7 +29,7 @@ MOST = 12
 
 def show(trend: Trend, answer: Answer, stream: TextIO) -> None:
     """Print the trend, as plain lines where there is no terminal; the record's words cannot steer it."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+    console = console_of(stream)
     decision = words.DECISION[answer.verdict]
     console.print(Text.assemble((decision, STYLES[answer.verdict]), f": {summary(trend, answer)}"))
     for finding in answer.general:
