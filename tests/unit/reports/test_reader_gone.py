@@ -18,15 +18,15 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Runs of two storage classes, and nights of which the last is worse."""
+    """Runs of two storage classes, and nights none worse than another."""
     write_groups(tmp_path / "groups", TURNS, normal(0.5), axes=("downtime", "recovery"))
-    write_nights(tmp_path / "nights", [Night(), Night(lost=1)])
+    write_nights(tmp_path / "nights", [Night() for _ in range(8)])
     return tmp_path
 
 
 @pytest.mark.parametrize(("arguments", "code"), [
     (("reports.compare", "groups", "--out", "out"), 0),
-    (("reports.trend", "nights"), 1),
+    (("reports.trend", "nights"), 0),
 ])
 def test_a_reader_who_has_gone_changes_no_code(folder: Path, arguments: tuple[str, ...], code: int) -> None:
     reader, writer = os.pipe()
