@@ -64,6 +64,8 @@ class Effect:
     """Cliff's: -1 to 1, how much more often the candidate's value is the larger one."""
     margin: float
     """A difference within it does not matter, or is finer than the instrument."""
+    resolved: bool
+    """Whether the instrument can tell differences of the margin; if not, the margin is its resolution."""
     resamples: int
 
 
@@ -154,7 +156,8 @@ def decide(measured: Measured, corrected: float, reachable: float, alpha: float,
             reason = f"{turns.confounded} ({turns.order}): it may be the time and not the group"
             return Pair(measured, corrected, Outcome.TIME, reason)
         if tie:
-            return Pair(measured, corrected, Outcome.TIE, "the whole interval lies within the margin")
+            within = "the margin" if effect.resolved else "the resolution of the instrument"
+            return Pair(measured, corrected, Outcome.TIE, f"the whole interval lies within {within}")
         wins = (effect.shift < 0) == (better is Better.LESS)
         return Pair(measured, corrected, Outcome.BETTER if wins else Outcome.WORSE, "")
     if reachable > alpha:
@@ -212,9 +215,9 @@ def _effect(
     middle = abs(float(np.median(reference)))
     relative = (shift / middle, low / middle, high / middle) if middle else None
     resolution = float(np.median([cell.resolution for cell in cells]))
-    return Effect(
-        shift, low, high, relative, cliffs_delta(reference, candidate), max(margin * middle, resolution), resamples
-    )
+    matters = margin * middle
+    delta = cliffs_delta(reference, candidate)
+    return Effect(shift, low, high, relative, delta, max(matters, resolution), matters >= resolution, resamples)
 
 
 def _probability(better: Better, cells: Sequence[Sequence[Cell]], effect: Effect) -> float:

@@ -68,7 +68,7 @@ def _too_few(
         return []
     return [
         f"With {tested} lines to decide, it takes {needed} runs of each group before a winner can be told from chance; "
-        f"the smallest group has {fewest}."
+        f"the smallest group has {fewest}. Runs of a further campaign count when both directories are named."
     ]
 
 

@@ -127,7 +127,8 @@ def test_a_tie_is_called_a_tie_and_not_for_lack_of_runs(tmp_path: Path) -> None:
 
 def test_a_significant_difference_within_the_margin_is_a_tie(tmp_path: Path) -> None:
     write_groups(tmp_path, TURNS, normal(0.02, spread=0.001))
-    assert only(compared(tmp_path))[1].outcome is Outcome.TIE
+    _, pair = only(compared(tmp_path))
+    assert (pair.outcome, pair.reason) == (Outcome.TIE, "the whole interval lies within the margin")
     assert only(compared(tmp_path, margin=0.01))[1].outcome is Outcome.WORSE
 
 
@@ -136,7 +137,10 @@ def test_what_the_instrument_cannot_tell_apart_is_a_tie(tmp_path: Path) -> None:
     for number, group in enumerate(TURNS):
         seen = chance.normal(0.2 if group == "B" else 0.1, 0.01)
         write_run(tmp_path, number, group, {"drain": [figure(float(seen), resolution=0.5)]})
-    assert only(compared(tmp_path))[1].outcome is Outcome.TIE
+    _, pair = only(compared(tmp_path))
+    assert (pair.outcome, pair.reason) == (
+        Outcome.TIE, "the whole interval lies within the resolution of the instrument"
+    )
 
 
 def test_one_run_that_stands_out_is_seen_and_no_tie(tmp_path: Path) -> None:
