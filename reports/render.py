@@ -22,6 +22,7 @@ from drainproof.record.run import RUN_FILE
 from drainproof.record.run_manifest import RUN_MANIFEST
 from reports import environment, terminal, text
 from reports.checks import continuity, hypervisor, survival
+from reports.description import storage_class
 from reports.environment import Section
 from reports.evidence import Evidence
 from reports.skipped import Skipped
@@ -90,6 +91,7 @@ def write(
     scripts = [library, own] if any(page.drawing.chart for page in pages) else []
     content = _environment().get_template("report.html.j2").render(
         run=run,
+        storage_class=storage_class(run),
         pages=pages,
         left_out=left_out,
         verdict=worst(page.verdict.verdict for page in pages),

@@ -62,6 +62,7 @@ def spoil_strings(record: Record) -> None:
     record.found("drain", "proof")[0]["data"] |= {"happened": False, "reasons": [HOSTILE]}
     record.target |= {"name": HOSTILE, HOSTILE: HOSTILE}
     record.settings["name"] = HOSTILE
+    record.settings["portal"] = {"storage_class": HOSTILE}
     record.notes = (HOSTILE,)
     for event in record.found("drain", "begin"):
         event["object"] = HOSTILE
@@ -243,3 +244,11 @@ def test_limits_of_the_run_are_used(record: Record, tmp_path: Path) -> None:
     verdict = judge(record.write(tmp_path / "run-1"))
     assert verdict.verdict is Verdict.FAIL
     assert verdict.limits["sql_gap_seconds"] == 0.5
+
+
+def test_the_storage_class_stands_with_the_verdict(tmp_path: Path) -> None:
+    record = good_record()
+    record.target |= {"storage_classes": {"shared": "ceph-rbd"}}
+    published(record, tmp_path / "run-1")
+    page = (tmp_path / "run-1" / "report.html").read_text(encoding="utf-8")
+    assert "<dt>Storage class</dt><dd>ceph-rbd</dd>" in page
