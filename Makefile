@@ -2,7 +2,7 @@
 PYTHON_RUN = .venv/bin/python
 export TOX_WORK_DIR = .tox
 
-.PHONY: help setup workshop certify test unit contract browser lab-tests lint bench bench-instrument lab cleanup
+.PHONY: help setup workshop certify test unit contract browser containers lab-tests lint bench bench-instrument lab image cleanup
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ workshop: ## install what only the project's own tests need besides: a browser
 certify: setup ## certify a node drain on the embedded lab: exit 0 pass, 1 fail, 2 unknown, 3 could not run
 	@.venv/bin/drainproof certify $(ARGS); code=$$?; echo "exit code $$code"; exit $$code
 
-test: setup lint unit contract browser lab-tests ## every test of the project
+test: setup lint unit contract browser containers lab-tests ## every test of the project
 
 lint: setup ## ruff, mypy and the import contracts
 	@$(PYTHON_RUN) -m ruff check .
@@ -32,6 +32,9 @@ contract: setup ## the lab's API against its clients: kubectl, the kubernetes pa
 browser: workshop ## the certificate in a real browser
 	@$(PYTHON_RUN) -m pytest tests/browser
 
+containers: setup ## tests with a real Prometheus and MariaDB in containers; skipped without an engine
+	@$(PYTHON_RUN) -m pytest tests/containers
+
 lab-tests: setup ## tests with real guests
 	@$(PYTHON_RUN) -m pytest tests/lab
 
@@ -40,6 +43,9 @@ bench: setup ## print the project's figures
 
 bench-instrument: setup ## prove the stopwatch against known blackouts (as root, about half an hour)
 	@$(PYTHON_RUN) -m bench.instrument $(ARGS)
+
+image: setup ## write the guest image for clusters: disk, OCI archive and Containerfile, in image/ (as root)
+	@$(PYTHON_RUN) -m lab.image.publish $(ARGS)
 
 lab: setup ## start the embedded lab and leave it running
 	@.venv/bin/drainproof lab up

@@ -21,6 +21,7 @@ from click.core import ParameterSource
 from drainproof.campaign.conductor import conduct
 from drainproof.campaign.plan import Plan
 from drainproof.cleanup import undo_dead_runs
+from drainproof.cleanup_command import clean_up
 from drainproof.errors import CannotRunError, DrainproofError
 from drainproof.record.signature import sign as sign_run
 from drainproof.settings import load_profile
@@ -46,16 +47,22 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("tests", nargs=-1)
-@click.option("--target", default="lab", show_default=True, help="lab[:NAME] or kubeconfig[:CONTEXT]")
+@click.option("--target", default="lab", show_default=True, help="lab[:NAME], kubeconfig[:CONTEXT] or kind[:NAME]")
 @click.option("--target-facts", type=click.Path(exists=True, dir_okay=False), help="TOML file about a real cluster")
 @click.option("--profile", default="", help="of suites/profiles, or a TOML file  [lab: quick, else: standard]")
 @click.option("--storage-class", default="", help="of the disks  [lab: lab-shared, else: as the target's facts say]")
+@click.option("--clients", type=click.Choice(["host", "cluster"]), help="where clients are  [host, or as facts say]")
+@click.option("--client-workers", type=click.IntRange(1, 256), help="over how many of Locust's workers they are spread")
 @click.option("--runs", default="runs", show_default=True, help="directory of the records")
 @click.option("-k", "keyword", default="", help="only the tests whose name matches, as pytest takes it")
 @click.option("-n", "workers", type=click.IntRange(1), help="so many tests at a time; each claims its nodes")
+@click.option("--nodes", default="", help="A,B,C: the nodes that may be disturbed  [those that are labelled so]")
+@click.option("--allow-bystanders", is_flag=True, help="even with machines of others on them, which are watched over")
+@click.option("--dry-run", is_flag=True, help="of kind: print what makes and removes it")
 def certify(
     tests: Sequence[str], target: str, target_facts: str | None, profile: str, storage_class: str, runs: str,
-    keyword: str, workers: int | None,
+    keyword: str, workers: int | None, clients: str | None, client_workers: int | None, dry_run: bool, nodes: str,
+    allow_bystanders: bool,
 ) -> None:
     """Run the suites against a target and print the verdict.
 
@@ -70,10 +77,16 @@ def certify(
         raise CannotRunError("The lab makes network namespaces and needs root; run as root, or name a real cluster.")
     if storage_class and target_kind(target)[0] == "lab":
         lab_server(storage_class)
+    if dry_run:
+        _show_kind(target, target_facts)
     _clean_runs(Path(runs))
     arguments = ["--target", target, "--profile", profile, "--runs", runs, "--verdict-exit-code"]
     arguments += ["--storage-class", storage_class] if storage_class else []
     arguments += ["--target-facts", target_facts] if target_facts else []
+    arguments += ["--clients", clients] if clients else []
+    arguments += ["--client-workers", str(client_workers)] if client_workers else []
+    arguments += ["--nodes", nodes] if nodes else []
+    arguments += ["--allow-bystanders"] if allow_bystanders else []
     arguments += ["-k", keyword] if keyword else []
     # A test takes minutes: a worker is given the next one when it is done with the last.
     arguments += ["-n", str(workers), "--maxschedchunk", "1"] if workers else []
@@ -87,14 +100,43 @@ def lab(arguments: Sequence[str]) -> None:
     _pass_on("lab", arguments or ("--help",))
 
 
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def kind(arguments: Sequence[str]) -> None:
+    """A kind cluster with KubeVirt: up, down (see `drainproof kind --help`)."""
+    _pass_on("fixtures.kind", arguments or ("--help",))
+
+
+@cli.command(**PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def preflight(arguments: Sequence[str]) -> None:
+    """What a cluster offers, which suites can run on it, which cannot, and why; changes nothing."""
+    _pass_on("fixtures.preflight", arguments)
+
+
 @cli.command()
 @click.option("--runs", default="runs", show_default=True, help="directory of the records")
 @click.option("--lab", "name", default="", help="only this lab; by default every lab on this machine")
-def cleanup(runs: str, name: str) -> None:
-    """Undo what killed runs have left: on clusters by their journals, and labs with all their processes."""
-    _clean_runs(Path(runs))
+@click.option("--target", default="", help="kubeconfig[:CONTEXT]: also by what this cluster holds, from any machine")
+@click.option("--target-facts", default="", help="TOML file: how nodes are powered on, where journals are kept")
+@click.option("--dry-run", is_flag=True, help="only say what would be done")
+@click.option("--yes", is_flag=True, help="do not ask on a terminal")
+def cleanup(runs: str, name: str, target: str, target_facts: str, dry_run: bool, yes: bool) -> None:
+    """Undo what killed runs have left: on clusters by their journals, and labs with all their processes.
+
+    With --target labs are left alone. Exit codes: 0 nothing is left, 3 something is, and it is named.
+    """
+    clean = clean_up(
+        Path(runs), target, target_facts, dry_run=dry_run, say=_say, trouble=_complain,
+        confirm=lambda: yes or not sys.stdin.isatty() or click.confirm("Do this?"),
+    )
+    if dry_run and not target:
+        _say("labs and kind clusters of this machine that nobody uses would be taken down")
+    if target or dry_run:
+        sys.exit(0 if clean else COULD_NOT_RUN)
     code = _run([sys.executable, "-m", "lab", "cleanup", *(("--name", name) if name else ())])
-    sys.exit(COULD_NOT_RUN if code else 0)
+    code = code or (0 if name else _run([sys.executable, "-m", "fixtures.kind", "cleanup"]))
+    sys.exit(COULD_NOT_RUN if code or not clean else 0)
 
 
 @cli.command(**PASSED_ON)
@@ -138,6 +180,8 @@ def sign(runs: Sequence[Path], key: Path) -> None:
 @click.option("--runs", default="campaign", show_default=True, help="directory of this campaign alone")
 @click.option("-k", "keyword", default="", help="as certify takes it")
 @click.option("-n", "workers", type=click.IntRange(1), help="as certify takes it")
+@click.option("--nodes", default="", help="as certify takes it")
+@click.option("--allow-bystanders", is_flag=True, help="as certify takes it")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), help="go on with the campaign in a directory")
 @click.pass_context
 def campaign(context: click.Context, /, runs: str, resume: str | None, **options: Any) -> None:
@@ -206,6 +250,14 @@ def _tell(sentence: str) -> None:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
+def _show_kind(target: str, target_facts: str | None) -> None:
+    kind, name = target_kind(target)
+    if kind != "kind":
+        raise CannotRunError("Only --target kind has a --dry-run: other clusters are not made for the run.")
+    facts = ("--target-facts", target_facts) if target_facts else ()
+    _pass_on("fixtures.kind", ("up", "--dry-run", "--name", name, *facts))
+
+
 def _pass_on(module: str, arguments: Sequence[str]) -> None:
     """Without arguments a program says what it needs, and that is no success: a script's variable may be empty."""
     sys.exit(_run([sys.executable, "-m", module, *arguments]))
@@ -226,6 +278,14 @@ def _run(command: Sequence[str]) -> int:
                 return process.wait()
             except KeyboardInterrupt:
                 continue
+
+
+def _say(sentence: str) -> None:
+    _tell(_printable(sentence))
+
+
+def _complain(sentence: str) -> None:
+    print(_printable(sentence), file=sys.stderr)
 
 
 def _clean_runs(runs: Path) -> None:

@@ -37,7 +37,11 @@ class UnexpectedStateError(DrainproofError):
 
 
 class ApiError(DrainproofError):
-    """The Kubernetes API refused a request; `code` is the HTTP status, `message` the server's own words."""
+    """The Kubernetes API refused a request; `code` is the HTTP status, 0 without an answer, `message` its own words.
+
+    `tries` is how often it was asked, `remedy` what to do. `may_be_done`: the request may have been carried out all the
+    same, by this try or an earlier one; who wants to ask again has to look first.
+    """
 
     def __init__(self, request: str, code: int, reason: str, message: str) -> None:
         super().__init__(f"{request}: {code} {reason}: {message[:500]}")
@@ -45,6 +49,17 @@ class ApiError(DrainproofError):
         self.code = code
         self.reason = reason
         self.message = message
+        self.tries = 1
+        self.may_be_done = False
+        self.trouble = ""
+
+    def after(self, tries: int, trouble: str, *, may_be_done: bool) -> ApiError:
+        """The same error, told how often it was tried and what `trouble` there was: for how long, what was left."""
+        self.tries, self.trouble, self.may_be_done = tries, trouble, may_be_done
+        return self
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({self.trouble})" if self.trouble else super().__str__()
 
 
 class NotFoundError(ApiError):

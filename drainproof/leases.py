@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from drainproof.allowed import Allowed
 from drainproof.api import LEASES, NODES, Cluster, Object
 from drainproof.errors import ApiError, ConflictError, DrainproofError
 from drainproof.journal import Journal
@@ -17,7 +19,8 @@ from drainproof.wait import Deadline, pause, wait
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "default"
+CONTROL_NAMESPACE = "default"
+"""Where claims are kept unless the target says otherwise; all who share a cluster have to agree on it."""
 PREFIX = "drainproof-node-"
 DURATION_SECONDS = 60
 """A claim that was not renewed for so long is free to others: its holder is dead. Longer than any fault of the API."""
@@ -38,16 +41,23 @@ def system_now() -> datetime:
     return datetime.now(UTC)
 
 
-def nodes_in_use(cluster: Cluster, now: Callable[[], datetime] = system_now) -> dict[str, str]:
+def nodes_in_use(
+    cluster: Cluster, now: Callable[[], datetime] = system_now, namespace: str = CONTROL_NAMESPACE
+) -> dict[str, str]:
     """The nodes that are claimed at the moment, each with its holder."""
-    leases = [lease for lease in cluster.items(LEASES, NAMESPACE) if _node_of(lease)]
-    return {_node_of(lease): _holder(lease) for lease in leases if not _is_free(lease, now())}
+    leases = [lease for lease in cluster.items(LEASES, namespace) if node_of(lease)]
+    return {node_of(lease): holder_of(lease) for lease in leases if not is_stale(lease, now())}
 
 
-def usable_nodes(cluster: Cluster) -> list[str]:
-    """The nodes that take machines, or will again once those who disturb them just now are done."""
-    held = nodes_in_use(cluster)
-    nodes = cluster.items(NODES)
+def usable_nodes(
+    cluster: Cluster, allowed: Allowed | None = None, namespace: str = CONTROL_NAMESPACE
+) -> list[str]:
+    """The nodes that take machines, or will again once those who disturb them just now are done.
+
+    With `allowed` only those that a run may disturb.
+    """
+    held = nodes_in_use(cluster, namespace=namespace)
+    nodes = [node for node in cluster.items(NODES) if allowed is None or allowed.permits(node)]
     return [node["metadata"]["name"] for node in nodes if takes_machines(node) or node["metadata"]["name"] in held]
 
 
@@ -60,10 +70,19 @@ class NodeClaims:
     """Names the run and the case."""
     journal: Journal
     now: Callable[[], datetime] = field(default=system_now, repr=False)
+    allowed: Allowed = field(kw_only=True)
+    """No other node is ever claimed."""
+    namespace: str = field(default=CONTROL_NAMESPACE, kw_only=True)
+    seconds: float = field(default=DURATION_SECONDS, kw_only=True)
+    """How long a claim that is not renewed lasts; all of one cluster may differ in it: each lease says its own."""
+    alone: bool = field(default=False, kw_only=True)
+    """Whether nobody else may hold any node, allowed or not: what is disturbed is everybody's."""
+    busy: Callable[[], Collection[str]] = field(default=tuple, kw_only=True)
+    """The nodes that somebody else's machines are on: they are not claimed."""
 
     def others(self) -> dict[str, str]:
         """The nodes that others hold at the moment, each with its holder."""
-        held = nodes_in_use(self.cluster, self.now)
+        held = nodes_in_use(self.cluster, self.now, self.namespace)
         return {node: holder for node, holder in held.items() if holder != self.holder}
 
     def take(self, count: int) -> tuple[str, ...]:
@@ -73,8 +92,12 @@ class NodeClaims:
         later node than any of these and is not waiting for them: two claimants never starve each other.
         """
         taken_by_others = self.others()
-        nodes = [node["metadata"]["name"] for node in self.cluster.items(NODES) if takes_machines(node)]
-        free = sorted(name for name in nodes if name not in taken_by_others)[:count]
+        if self.alone and taken_by_others:
+            return ()
+        found = [node for node in self.cluster.items(NODES) if takes_machines(node) and self.allowed.permits(node)]
+        free = sorted({node["metadata"]["name"] for node in found} - set(taken_by_others))
+        # Where there are too few anyway, nobody need look at all machines of the cluster.
+        free = sorted(set(free) - set(self.busy()))[:count] if len(free) >= count else []
         if len(free) < count:
             return ()
         taken: list[str] = []
@@ -92,47 +115,50 @@ class NodeClaims:
 
     def renew(self, node: str) -> None:
         """Say that the holder lives. A lease that was removed is made again; raises ClaimLostError when it is lost."""
-        lease = self.cluster.find(LEASES, PREFIX + node, NAMESPACE)
+        lease = self.cluster.find(LEASES, PREFIX + node, self.namespace)
         try:
             if lease is None:
-                self.cluster.create(LEASES, self._lease(node), NAMESPACE)
-            elif _holder(lease) == self.holder:
-                lease["spec"]["renewTime"] = _stamp(self.now())
-                self.cluster.update(LEASES, lease, NAMESPACE)
+                self.cluster.create(LEASES, self._lease(node), self.namespace)
+            elif holder_of(lease) == self.holder:
+                lease["spec"]["renewTime"] = stamp(self.now())
+                self.cluster.update(LEASES, lease, self.namespace)
             else:
-                raise ClaimLostError(f"node {node} was taken over by {_holder(lease)} while {self.holder} claimed it")
+                raise ClaimLostError(f"node {node} was taken over by {holder_of(lease)} while {self.holder} claimed it")
         except ConflictError as error:
             raise ClaimLostError(f"node {node} was claimed by somebody else than {self.holder}: {error}") from error
 
     def release(self, nodes: Sequence[str]) -> None:
         """Give nodes back; those that are held by others by now are left alone."""
         for node in nodes:
-            lease = self.cluster.find(LEASES, PREFIX + node, NAMESPACE)
-            if lease is not None and _holder(lease) == self.holder:
-                self.cluster.delete(LEASES, PREFIX + node, NAMESPACE)
-            self.journal.removed(_path(node))
+            lease = self.cluster.find(LEASES, PREFIX + node, self.namespace)
+            if lease is not None and holder_of(lease) == self.holder:
+                self.cluster.delete(LEASES, PREFIX + node, self.namespace)
+            self.journal.removed(self._path(node))
 
     def _take(self, node: str) -> None:
         """Raises ConflictError when somebody else was faster."""
-        stale = self.cluster.find(LEASES, PREFIX + node, NAMESPACE)
-        self.journal.creating(_path(node))
+        stale = self.cluster.find(LEASES, PREFIX + node, self.namespace)
+        self.journal.creating(self._path(node))
         try:
             if stale is None:
-                self.cluster.create(LEASES, self._lease(node), NAMESPACE)
-            elif _is_free(stale, self.now()) or _holder(stale) == self.holder:
+                self.cluster.create(LEASES, self._lease(node), self.namespace)
+            elif is_stale(stale, self.now()) or holder_of(stale) == self.holder:
                 stale["spec"] = self._lease(node)["spec"]
-                self.cluster.update(LEASES, stale, NAMESPACE)
+                self.cluster.update(LEASES, stale, self.namespace)
             else:
-                raise ConflictError(f"claim of node {node}", 409, "AlreadyExists", f"held by {_holder(stale)}")
+                raise ConflictError(f"claim of node {node}", 409, "AlreadyExists", f"held by {holder_of(stale)}")
         except ConflictError:
-            self.journal.removed(_path(node))
+            self.journal.removed(self._path(node))
             raise
 
+    def _path(self, node: str) -> str:
+        return LEASES.path(self.namespace, PREFIX + node)
+
     def _lease(self, node: str) -> Object:
-        now = _stamp(self.now())
+        now = stamp(self.now())
         spec = {
-            "holderIdentity": self.holder, "leaseDurationSeconds": DURATION_SECONDS, "acquireTime": now,
-            "renewTime": now,
+            "holderIdentity": self.holder, "leaseDurationSeconds": math.ceil(self.seconds),
+            "acquireTime": now, "renewTime": now,
         }
         return {"metadata": {"name": PREFIX + node, "labels": {"app": "drainproof"}}, "spec": spec}
 
@@ -189,7 +215,7 @@ class _Renewer:
             thread.join()
 
     def _run(self) -> None:
-        while not self.stop.wait(DURATION_SECONDS / RENEWALS):
+        while not self.stop.wait(self.claims.seconds / RENEWALS):
             for node in self.nodes:
                 try:
                     self.claims.renew(node)
@@ -203,35 +229,33 @@ def _try_to_take(claims: NodeClaims, count: int) -> tuple[tuple[str, ...], str]:
     """Nodes, or why there are none yet; who is waited for may just be disturbing the API."""
     try:
         nodes = claims.take(count)
-        return nodes, "" if nodes else _waits_for(claims.others(), count)
+        return nodes, "" if nodes else _waits_for(claims, count)
     except ApiError as error:
         return (), f"waiting for {count} free nodes: the API does not answer ({error.code} {error.reason})"
 
 
-def _waits_for(others: dict[str, str], count: int) -> str:
-    held = ", ".join(f"{node} by {holder}" for node, holder in sorted(others.items()))
-    return f"waiting for {count} free nodes: {held or 'too few are schedulable'}"
+def _waits_for(claims: NodeClaims, count: int) -> str:
+    held = [f"{node} by {holder}" for node, holder in sorted(claims.others().items())]
+    if not held:
+        held = [f"{node} by machines of others" for node in sorted(claims.busy()) if node in claims.allowed.nodes]
+    return f"waiting for {count} free nodes: {', '.join(held) or 'too few that may be disturbed are schedulable'}"
 
 
-def _is_free(lease: Object, now: datetime) -> bool:
+def is_stale(lease: Object, now: datetime) -> bool:
     """Whether its holder has not renewed it for longer than he said he would."""
     spec = lease.get("spec") or {}
     renewed, seconds = spec.get("renewTime"), spec.get("leaseDurationSeconds", DURATION_SECONDS)
     return not renewed or datetime.fromisoformat(renewed) + timedelta(seconds=seconds) < now
 
 
-def _node_of(lease: Object) -> str:
+def node_of(lease: Object) -> str:
     name = str(lease["metadata"]["name"])
     return name.removeprefix(PREFIX) if name.startswith(PREFIX) else ""
 
 
-def _holder(lease: Object) -> str:
+def holder_of(lease: Object) -> str:
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
-def _path(node: str) -> str:
-    return LEASES.path(NAMESPACE, PREFIX + node)
-
-
-def _stamp(moment: datetime) -> str:
+def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -36,14 +36,18 @@ class Node:
 
     def _set_taints(self, keep: Callable[[Object], bool], *more: Object) -> None:
         node = self.cluster.get(NODES, self.name)
-        taints = [taint for taint in node["spec"].get("taints") or [] if keep(taint)] + list(more)
+        taints = [taint for taint in node.get("spec", {}).get("taints") or [] if keep(taint)] + list(more)
         version = {"resourceVersion": node["metadata"]["resourceVersion"]}
         self.cluster.patch(NODES, self.name, {"metadata": version, "spec": {"taints": taints or None}})
 
     def pods_to_evict(self) -> list[Object]:
-        """The pods that a drain has to move: all but those of daemon sets and static (mirror) pods."""
-        pods = self.cluster.items(PODS, fields=f"spec.nodeName={self.name}")
-        return [pod for pod in pods if not _stays(pod)]
+        """The pods that a drain has to move."""
+        return [pod for pod in self.cluster.items(PODS, fields=self.of_its_pods) if has_to_go(pod)]
+
+    @property
+    def of_its_pods(self) -> str:
+        """The field selector of the pods on it."""
+        return f"spec.nodeName={self.name}"
 
     def unmanaged_pods(self) -> list[str]:
         """The running pods, as namespace/name, that nobody would create again: kubectl drains them only by force."""
@@ -66,11 +70,12 @@ def takes_machines(node: Object) -> bool:
     return is_schedulable(node) and (node["metadata"].get("labels") or {}).get(RUNS_MACHINES) == "true"
 
 
-def _stays(pod: Object) -> bool:
+def has_to_go(pod: Object) -> bool:
+    """Whether a drain has to move a pod: not those of daemon sets, and not static (mirror) pods."""
     meta = pod["metadata"]
     if "kubernetes.io/config.mirror" in meta.get("annotations", {}):
-        return True
-    return any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", []))
+        return False
+    return not any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", []))
 
 
 def _has_controller(pod: Object) -> bool:

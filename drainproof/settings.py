@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drainproof.errors import CannotRunError
-from drainproof.streams import CONTROL, HEARTBEAT, OUTSIDE, TCP_KEPT, TCP_NEW, UDP, Stream
+from drainproof.streams import CONTROL, HEARTBEAT, HTTP_NEW, HTTP_REUSED, OUTSIDE, TCP_KEPT, TCP_NEW, UDP, Stream
 
 CONTROL_PERIODS = 5
 """A known blackout of fewer periods of the control stream could be found by luck alone."""
@@ -71,9 +71,21 @@ class Load(_Part):
     """The rates at other vantage points: of UDP echo (agentless: of connections) and of the control stream."""
     agentless: bool = False
     """Guests may not be touched: no echo and no heartbeat, the stopwatch only opens TCP connections."""
+    new_connections_only: bool = False
+    """Where the network ends established connections by design, clients keep none, and nothing is claimed of any."""
     control_blackout_ms: float = Field(20.0, ge=2, le=500)
     """How long the known blackouts of the control stream are at least; the instrument has to find them in every run."""
     control_every_seconds: float = Field(5.0, ge=1)
+
+    @property
+    def only_opens(self) -> bool:
+        """Whether the stopwatch opens connections and does nothing else: no agent may answer, or no flow may live."""
+        return self.agentless or self.new_connections_only
+
+    @property
+    def http_kinds(self) -> tuple[str, ...]:
+        """The kinds of HTTP streams: over new connections and, where they may live, over kept ones."""
+        return (HTTP_NEW,) if self.new_connections_only else (HTTP_NEW, HTTP_REUSED)
 
     def stopwatch_rate(self, stream: Stream) -> float:
         """How often per second the stopwatch asks on one of its own streams; raises KeyError for any other stream."""
@@ -143,6 +155,8 @@ class Limits(_Part):
     """The share of requests to the virtual address that may fail in a run with faults that take machines away."""
     rto_seconds: float = Field(300.0, gt=0)
     """Recovery time objective: from the loss of a machine until it serves again."""
+    bystander_seconds: float = Field(30.0, gt=0)
+    """How long a machine that is no part of the run, on a node that is disturbed, may be not Ready; then all stops."""
     gap_agreement_seconds: float = Field(0.25, gt=0)
     """How far the longest gap that Prometheus scraped may lie from the one in the samples."""
     io_pause_seconds: float = Field(2.0, gt=0)
@@ -176,6 +190,9 @@ class Budgets(_Part):
     """How long a lost machine may take to serve again."""
     claim: float = 3600
     """How long to wait for nodes that another run, or another worker of this one, disturbs."""
+    lease: float = Field(60, ge=4)
+    """After so long without a sign of life a run counts as dead, and what it claims is free; longer than any fault of
+    the API."""
 
 
 class LabTimers(_Part):

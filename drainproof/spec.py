@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drainproof.api import Object
+from drainproof.entry import POD_NETWORK, NetworkFacts
 
 KEEP_POD_ADDRESS = "kubevirt.io/allow-pod-bridge-network-live-migration"
 REQUESTED_ADDRESSES = "network.kubevirt.io/addresses"
@@ -15,6 +16,8 @@ SHARED = "ReadWriteMany"
 """The access mode of a disk that every node can open."""
 FILE_SYSTEM, BLOCK = "Filesystem", "Block"
 HOSTNAME = "kubernetes.io/hostname"
+MACHINE_LABEL = "drainproof.io/machine"
+"""On the template of a machine: its name, for a Service that stands before it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +42,22 @@ class VmSpec:
     """How long its guest may take to shut down in order; 0: stopping it is like taking its power away."""
     ready_path: str = ""
     """HTTP path on port 80 that answers 200 once the guest serves."""
+    network: NetworkFacts = POD_NETWORK
+    kernel_boot: bool = True
+    """Whether kernel and initial RAM disk lie in the image too; a cloud image boots by itself."""
 
     def manifest(self) -> Object:
         """The VirtualMachine object."""
-        template = {"metadata": {"labels": dict(self.labels), "annotations": self._annotations()}, "spec": self._spec()}
+        labels = {**self.labels, MACHINE_LABEL: self.name}
+        template = {"metadata": {"labels": labels, "annotations": self._annotations()}, "spec": self._spec()}
         return {
             "metadata": {"name": self.name, "labels": dict(self.labels)},
             "spec": {"runStrategy": "Always", "template": template},
         }
 
     def _annotations(self) -> dict[str, str]:
-        annotations = {KEEP_POD_ADDRESS: "true"}
-        if self.address:
+        annotations = {KEEP_POD_ADDRESS: "true"} if self.network.kind == "bridge" else {}
+        if self.address and self.network.kind in ("bridge", "l2bridge"):
             annotations[REQUESTED_ADDRESSES] = json.dumps({"default": [self.address]})
         return annotations
 
@@ -59,7 +66,7 @@ class VmSpec:
             "evictionStrategy": self.eviction_strategy,
             "terminationGracePeriodSeconds": self.grace_seconds,
             "domain": self._domain(),
-            "networks": [{"name": "default", "pod": {}}],
+            "networks": [{"name": "default", **self._network()}],
             "volumes": [
                 {"name": "root", "containerDisk": {"image": self.image}},
                 {"name": "data", "persistentVolumeClaim": {"claimName": self.claim}},
@@ -75,6 +82,14 @@ class VmSpec:
             }
         return spec
 
+    def _network(self) -> Object:
+        return {"multus": {"networkName": self.network.name}} if self.network.kind == "multus" else {"pod": {}}
+
+    def _interface(self) -> Object:
+        """A machine on a network of Multus is bound to it by a bridge, as to a pod network that keeps addresses."""
+        bindings: dict[str, Object] = {"masquerade": {"masquerade": {}}, "l2bridge": {"binding": {"name": "l2bridge"}}}
+        return {"name": "default", **bindings.get(self.network.kind, {"bridge": {}})}
+
     def _affinity(self) -> Object:
         affinity: Object = {}
         if self.apart_from:
@@ -89,8 +104,8 @@ class VmSpec:
         return {
             "cpu": {"cores": self.cores},
             "memory": {"guest": self.memory},
-            "firmware": {"kernelBoot": {"container": boot}},
-            "devices": {"disks": disks, "interfaces": [{"name": "default", "bridge": {}}], "rng": {}},
+            **({"firmware": {"kernelBoot": {"container": boot}}} if self.kernel_boot else {}),
+            "devices": {"disks": disks, "interfaces": [self._interface()], "rng": {}},
         }
 
 
@@ -153,6 +168,39 @@ def load_balancer(name: str, selector: Mapping[str, str], port: int) -> Object:
     return {"metadata": {"name": name}, "spec": {"type": "LoadBalancer", "selector": dict(selector), "ports": ports}}
 
 
+def node_port(name: str, selector: Mapping[str, str], port: int) -> Object:
+    """A Service of type NodePort for one TCP port; the cluster chooses the nodes' port."""
+    ports = [{"name": "http", "port": port, "targetPort": port, "protocol": "TCP"}]
+    return {"metadata": {"name": name}, "spec": {"type": "NodePort", "selector": dict(selector), "ports": ports}}
+
+
+def cluster_service(name: str, selector: Mapping[str, str], port: int) -> Object:
+    """A Service inside the cluster for one TCP port, such as a Route needs behind it."""
+    ports = [{"name": "http", "port": port, "targetPort": port, "protocol": "TCP"}]
+    return {"metadata": {"name": name}, "spec": {"selector": dict(selector), "ports": ports}}
+
+
+def route(name: str, service: str, host: str = "") -> Object:
+    """An OpenShift Route to a Service's port `http`, without TLS; an empty host lets the cluster choose one."""
+    content: Object = {"to": {"kind": "Service", "name": service}, "port": {"targetPort": "http"}}
+    return {"metadata": {"name": name}, "spec": {**content, "host": host} if host else content}
+
+
+def machine_service(name: str, machine: str, ports: Sequence[tuple[int, str]]) -> Object:
+    """A Service of type LoadBalancer in front of one machine, ready or not: its address outlives the machine's moves.
+
+    `ports` are numbers with their protocols, TCP or UDP. A member has to be reached by the others before it is ready.
+    """
+    named = [
+        {"name": f"{protocol.lower()}-{port}", "port": port, "targetPort": port, "protocol": protocol}
+        for port, protocol in ports
+    ]
+    spec = {
+        "type": "LoadBalancer", "selector": {MACHINE_LABEL: machine}, "ports": named, "publishNotReadyAddresses": True,
+    }
+    return {"metadata": {"name": name}, "spec": spec}
+
+
 def scraped_service(name: str, selector: Mapping[str, str] | None, ports: Mapping[str, int]) -> Object:
     """A headless Service whose endpoints Prometheus scrapes; without a selector its endpoints are made by hand."""
     spec: Object = {
@@ -164,14 +212,14 @@ def scraped_service(name: str, selector: Mapping[str, str] | None, ports: Mappin
     return {"metadata": {"name": name, "annotations": {SCRAPE: "true"}, "labels": {"app": name}}, "spec": spec}
 
 
-def scraped_endpoints(service: str, address: str, ports: Mapping[str, int]) -> Object:
-    """The EndpointSlice of a Service without selector: one address."""
+def scraped_endpoints(service: str, addresses: Sequence[str], ports: Mapping[str, int]) -> Object:
+    """The EndpointSlice of a Service without selector, for these addresses."""
     return {
         "metadata": {
             "name": f"{service}-static", "annotations": {SCRAPE: "true"},
             "labels": {"kubernetes.io/service-name": service, "app": service},
         },
         "addressType": "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
         "ports": [{"name": key, "port": port, "protocol": "TCP"} for key, port in ports.items()],
     }

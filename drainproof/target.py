@@ -10,8 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from drainproof.entry import BALANCED, POD_NETWORK, EntryFacts, NetworkFacts
 from drainproof.errors import CannotRunError
 from drainproof.streams import OUTSIDE
+
+HOST, CLUSTER = "host", "cluster"
+"""Where clients may be."""
 
 
 def without_credentials(url: str, instead: str) -> str:
@@ -38,7 +42,9 @@ class PrometheusFacts(BaseModel):
     namespace: str = "monitoring"
     service: str = "prometheus:9090"
     url: str = ""
-    """Set: used instead of the Service, with the kubeconfig's bearer token."""
+    """Set: used instead of the Service, with the kubeconfig's bearer token where it begins with https."""
+    ca_file: str = ""
+    """With a URL: the certificate authority that vouches for it; empty: those that this host trusts."""
 
     @field_validator("url")
     @classmethod
@@ -182,6 +188,12 @@ class Target(BaseModel):
     context: str = ""
     client_exec: tuple[str, ...] = ()
     """Prefix of every command that has to run where the clients are; empty: on this host."""
+    clients: Literal["host", "cluster"] = "host"
+    """Where clients are: on this host, where `client_exec` leads, or in pods of the cluster."""
+    client_image: str = ""
+    """The image of pods of clients: this project, its Python and its libraries."""
+    client_workers: int = Field(1, ge=1, le=256)
+    """Over how many of Locust's workers clinic staff are spread: processes on this host, or pods."""
     client_address: str = ""
     """The clients' address as Prometheus reaches it; empty: the load cannot be scraped."""
     vantages: tuple[Vantage, ...] = ()
@@ -189,7 +201,19 @@ class Target(BaseModel):
     prometheus: PrometheusFacts | None = None
     address_pool: tuple[str, ...] = ()
     """Free addresses on the pod network for guests that must know each other before they start."""
+    network: NetworkFacts = POD_NETWORK
+    """How machines are connected."""
+    entry: EntryFacts = BALANCED
+    """Where users' traffic enters."""
+    control_namespace: str = "default"
+    """Where runs keep claims, heartbeats and journals; whoever shares the cluster has to name the same."""
     guest_image: str = ""
+    guest_kind: Literal["image", "cloud-image"] = "image"
+    """What `guest_image` is: that of `make image`, or Debian 12 with cloud-init, which then installs packages."""
+    guest_files: str = "image/guest-files.tar.gz"
+    """Of a cloud image: our files in the guest, on this host, as `make image` writes them."""
+    guest_bundle: str = ""
+    """Of a cloud image: the URL at which guests find offline.tar of `make image`; empty: they reach a mirror."""
     storage_classes: StorageFacts = StorageFacts()
     emulated: bool = False
     """Whether guests run under software emulation; timings then say nothing about real hardware."""
@@ -202,6 +226,8 @@ class Target(BaseModel):
     """How the Kubernetes API itself may be disturbed; None: it may not. Chaos Mesh recovers through that API, so on a
     cluster that somebody needs, leave it out."""
     is_lab: bool = False
+    throwaway: bool = False
+    """Whether the cluster was made for this run and is removed with all that is in it."""
 
     @field_validator("vantages")
     @classmethod
@@ -249,15 +275,24 @@ def lab_server(storage_class: str) -> str:
 
 
 def default_profile(wanted: str) -> str:
-    """The profile for what `--target` asks for: the lab's guests may be emulated, a cluster's run on hardware."""
-    return "quick" if target_kind(wanted)[0] == "lab" else "standard"
+    """The profile for what `--target` asks for: guests of lab and kind may be emulated, a cluster's run on hardware."""
+    return "quick" if target_kind(wanted)[0] in ("lab", "kind") else "standard"
 
 
 def target_kind(wanted: str) -> tuple[str, str]:
-    """What `--target` asks for: (`lab`, its name) or (`kubeconfig`, the context); raises CannotRunError otherwise."""
+    """What `--target` asks for: (`lab`, its name), (`kubeconfig`, the context) or (`kind`, the cluster's own name).
+
+    Raises CannotRunError otherwise.
+    """
     kind, _, rest = wanted.partition(":")
     if kind == "lab":
         return kind, rest or "lab"
     if kind == "kubeconfig":
         return kind, rest
-    raise CannotRunError(f"There is no target {wanted!r}; use lab, lab:NAME, kubeconfig or kubeconfig:CONTEXT.")
+    if kind == "kind":
+        if rest and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", rest):
+            raise CannotRunError(f"A kind cluster cannot be named {rest!r}; use lower-case letters, digits and dashes.")
+        return kind, rest
+    raise CannotRunError(
+        f"There is no target {wanted!r}; use lab, lab:NAME, kubeconfig, kubeconfig:CONTEXT, kind or kind:NAME."
+    )

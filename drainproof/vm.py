@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drainproof.api import INSTANCES, MACHINES, Cluster, Object
+from drainproof.followed import Reads
 from drainproof.wait import Deadline, wait
 
 LAUNCHER = "kubevirt.io=virt-launcher"
@@ -71,8 +72,12 @@ class VirtualMachine:
 
     @property
     def instance(self) -> Instance | None:
-        """The running instance, or None."""
-        vmi = self.cluster.find(INSTANCES, self.name, self.namespace)
+        """The running instance as the cluster has it now, or None."""
+        return self.followed_in(self.cluster)
+
+    def followed_in(self, source: Reads) -> Instance | None:
+        """The running instance as a copy of the cluster's objects has it, or None; a current copy asks nothing."""
+        vmi = source.find(INSTANCES, self.name, self.namespace)
         return Instance.of(vmi) if vmi else None
 
     @property

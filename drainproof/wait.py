@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from drainproof.clock import Clock, SystemClock
 from drainproof.errors import ApiError, NotFoundError, UnexpectedStateError, WaitTimeoutError
@@ -38,6 +38,21 @@ class Deadline:
         return Deadline(min(seconds, self.remaining), self.clock)
 
 
+class Wakener(Protocol):
+    """Whoever knows when it is worth looking again, such as a copy of objects that a watch keeps current."""
+
+    @property
+    def count(self) -> int:
+        """How much has changed until now."""
+
+    def await_change(self, after: int, seconds: float) -> None:
+        """Return when the count is another than `after`, or when the seconds are over."""
+
+
+WAKE_SECONDS = 0.05
+"""How soon after one look the next may follow, however much changes."""
+
+
 def wait(
     what: str,
     look: Callable[[], Seen],
@@ -48,15 +63,17 @@ def wait(
     steady: int = 1,
     every: float = 0.25,
     describe: Callable[[Seen], object] = lambda seen: seen,
+    wakened_by: Wakener | None = None,
 ) -> Seen:
     """Look until `until` holds `steady` times in a row; return what was seen then.
 
     `what` is the expectation in words, `never` a state that ends the wait at once, `every` the pause between two looks
-    in seconds, `describe` shortens what the error shows. Raises WaitTimeoutError with the last state seen, or
-    UnexpectedStateError when `never` holds.
+    in seconds, `describe` shortens what the error shows; `wakened_by` ends a pause early when something has changed.
+    Raises WaitTimeoutError with the last state seen, or UnexpectedStateError when `never` holds.
     """
     in_a_row = 0
     while True:
+        count = wakened_by.count if wakened_by else 0
         seen = look()
         if never is not None and never(seen):
             raise UnexpectedStateError(what, describe(seen))
@@ -65,7 +82,13 @@ def wait(
             return seen
         if deadline.expired:
             raise WaitTimeoutError(what, deadline.seconds, describe(seen))
-        deadline.clock.sleep(min(every, max(deadline.remaining, 0.001)))
+        rest = min(every, max(deadline.remaining, 0.001))
+        if wakened_by:
+            # In a large cluster something changes all the time; looking all the time would keep a processor busy.
+            deadline.clock.sleep(min(WAKE_SECONDS, rest))
+            wakened_by.await_change(count, max(rest - WAKE_SECONDS, 0.0))
+        else:
+            deadline.clock.sleep(rest)
 
 
 def pause(seconds: float, deadline: Deadline) -> None:

@@ -63,10 +63,12 @@ def lab() -> None:
               help="The process for which the lab is up: once it has died, the next start replaces the lab.")
 @click.option("--storage", "servers", type=click.Choice(SERVERS), multiple=True,
               help="Start this storage server too, for the class lab-<server>; may be given several times.")
+@click.option("--clients", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+              help="Have a node for pods of clients, which run in this directory as this Python's processes.")
 @state_option
 def up(
     name: str, nodes: int, api_port: int, node_grace: float, toleration: float, unhealthy: float, cache: Path,
-    owner: int | None, servers: tuple[str, ...], state: Path,
+    owner: int | None, servers: tuple[str, ...], clients: Path | None, state: Path,
 ) -> None:
     """Start a lab and print the facts about it as JSON."""
     config = LabConfig(
@@ -74,6 +76,7 @@ def up(
         state_dir=str(state.resolve() / name), cache_dir=str(cache.resolve()), run_dir=str(lock.DIRECTORY / name),
         node_grace_seconds=node_grace, toleration_seconds=toleration, unhealthy_seconds=unhealthy,
         owner=processes.identity(owner) if owner else "", storage=tuple(sorted(set(servers))),
+        clients=str(clients.resolve()) if clients else "",
     )
     begun = time.monotonic()
 
@@ -108,6 +111,13 @@ def status(name: str, as_json: bool) -> None:
 def kubeconfig(name: str, content: bool) -> None:
     """Print where a lab's kubeconfig is."""
     click.echo(stopping.read_kubeconfig(name) if content else str(stopping.config_of(name).kubeconfig))
+
+
+@lab.command()
+@name_option
+def facts(name: str) -> None:
+    """Print the facts about a lab that is up as JSON, as its start did; nothing of it is touched."""
+    click.echo(json.dumps(starting.facts_of(stopping.config_of(name))))
 
 
 @lab.command()

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from lab.grouping import Groups, Index
 from lab.kinds import Kind
 
 Object = dict[str, Any]
@@ -233,6 +234,7 @@ class Informer:
         self._namespace = namespace
         self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
         self._items: dict[str, Object] = {}
+        self._groups: dict[Index, Groups] = {}
         self._handlers: list[Handler] = []
 
     @staticmethod
@@ -249,6 +251,15 @@ class Informer:
 
     def items(self) -> list[Object]:
         return list(self._items.values())
+
+    def groups(self, index: Index) -> Groups:
+        """The objects as the index files them; kept current from the first time that somebody asks."""
+        found = self._groups.get(index)
+        if found is None:
+            found = self._groups[index] = Groups(index)
+            for key, item in self._items.items():
+                found.put(key, item)
+        return found
 
     async def run(self) -> None:
         """List, then watch, for ever; cancel the task to stop it."""
@@ -282,9 +293,15 @@ class Informer:
         return version
 
     def _apply(self, event: str, item: Object) -> None:
+        key = self.key(item)
         if event == "DELETED":
-            self._items.pop(self.key(item), None)
+            self._items.pop(key, None)
         else:
-            self._items[self.key(item)] = item
+            self._items[key] = item
+        for groups in self._groups.values():
+            if event == "DELETED":
+                groups.drop(key)
+            else:
+                groups.put(key, item)
         for handler in self._handlers:
             handler(event, item)

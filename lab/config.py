@@ -12,6 +12,8 @@ MONITOR_ADDRESS = "10.77.0.3"
 BALANCER_ADDRESS = "10.77.0.4"
 STORAGE_ADDRESS = "10.77.0.5"
 NETWORK = "10.77.0.0/16"
+FIRST_OF_PODS = 100
+"""10.77.100.0/24 and so on are for pods other than launchers, a net for each node; no guest gets an address there."""
 PREFIX_LENGTH = 16
 FABRIC_API_PORT = 6443
 CONTROLLER_METRICS_PORT = 8443
@@ -20,6 +22,8 @@ PROMETHEUS_PORT = 9090
 LAST_PORT = 65535
 REDFISH_OFFSET = 1000
 REDFISH_USER = "lab"
+CLIENTS_NODE = "clients"
+"""The node for pods of clients, where there is one: it lies where the clients are, and takes no virtual machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class LabConfig:
 
     storage: tuple[str, ...] = ()
     """The storage servers that are started with the lab, in order of their names: ceph, iscsi, nfs."""
+    clients: str = ""
+    """The directory in which pods of clients run; empty: the lab runs none, and has no node for them."""
 
     @property
     def state(self) -> Path:
@@ -119,8 +125,22 @@ class LabConfig:
         """The network namespace of a role: fabric, client, monitor, lb, storage, node-a ..."""
         return f"dp-{self.name}-{role}"
 
+    @property
+    def every_node(self) -> tuple[str, ...]:
+        """All that have an agent: the worker nodes, then the clients' own."""
+        return (*self.nodes, CLIENTS_NODE) if self.clients else self.nodes
+
+    def node_namespace(self, node: str) -> str:
+        """The network namespace that a node lives in."""
+        return self.namespace("client" if node == CLIENTS_NODE else node)
+
     def node_address(self, node: str) -> str:
-        return f"10.77.0.{11 + self.nodes.index(node)}"
+        return CLIENT_ADDRESS if node == CLIENTS_NODE else f"10.77.0.{11 + self.nodes.index(node)}"
+
+    def container_addresses(self, node: str) -> tuple[str, ...]:
+        """The addresses for pods other than launchers on a node."""
+        third = FIRST_OF_PODS + self.every_node[::-1].index(node)
+        return tuple(f"10.77.{third}.{host}" for host in range(10, 250))
 
     def save(self) -> None:
         self.config_file.parent.mkdir(parents=True, exist_ok=True)

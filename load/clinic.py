@@ -7,6 +7,7 @@ this module only does that, and only when it is run.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 
 def start() -> int:
@@ -18,7 +19,7 @@ def start() -> int:
     from load.clinic_users import main
     from load.observer import run
 
-    return run(main, sys.argv[1:])
+    return run(lambda plan: main(plan, Path(sys.argv[1])), sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -151,25 +152,31 @@ def staff(plan: Plan, recorder: Recorder) -> type[ClinicStaff]:
         {
             "connection_timeout": seconds, "network_timeout": seconds, "chance": random.Random(plan.seed),
             "run_id": plan.run_id, "cut_off": staticmethod(cut_off(recorder)),
+            "default_headers": {"Host": plan.portal.virtual_host} if plan.portal.virtual_host else {},
         },
     )
 
 
-def main(plan: Plan) -> int:
+def main(plan: Plan, plan_file: Path) -> int:
     """Let the staff work until SIGTERM."""
     logging.basicConfig(level=logging.WARNING)
     random.seed(plan.seed)  # Locust chooses tasks by the module's own generator
     rates = {"users": float(plan.load.clinic_users)}
     with observing(NAME, plan, STREAMS, rates=rates) as observer:
         gevent.signal_handler(signal.SIGTERM, observer.stop.set)
-        _work(observer)
+        if plan.clinic_workers > 1:
+            from load.clinic_master import lead  # it stands on this module
+
+            lead(observer, plan_file)
+        else:
+            _work(observer)
     return 0
 
 
 def _work(observer: Observer) -> None:
     portal, recorder = observer.plan.portal, observer.recorder
     environment = Environment(
-        user_classes=[staff(observer.plan, recorder)], host=f"http://{portal.virtual_ip}:{portal.http_port}",
+        user_classes=[staff(observer.plan, recorder)], host=portal.front,
         stop_timeout=0,
     )
     environment.events.request.add_listener(hook(recorder))  # type: ignore[no-untyped-call]

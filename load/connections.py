@@ -39,11 +39,11 @@ class Request:
 class Target:
     """Where the requests of one stream go, and the connections it keeps."""
 
-    def __init__(self, address: str, port: int, path: str, *, keep: bool) -> None:
+    def __init__(self, address: str, port: int, path: str, *, keep: bool, host: str = "") -> None:
         self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.peer = (address, port)
         self.keep = keep
-        self.request = get(path, address, keep=keep)
+        self.request = get(path, host or address, keep=keep)
         self.idle: deque[Connection] = deque()
 
 

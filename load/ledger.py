@@ -1,6 +1,7 @@
 """The ledger: a writer per member inserts rows with unique keys at a constant rate and keeps what was acknowledged.
 
-A writer has one write under way at a time. A write that became due meanwhile is sent late, never in a burst.
+A writer has one write under way at a time, on one connection unless the network ends kept ones by design. A write that
+became due meanwhile is sent late, never in a burst.
 """
 
 from __future__ import annotations
@@ -41,13 +42,17 @@ def streams_of(plan: Plan) -> dict[str, float]:
 class Writer:
     """Writes through one member; `index` counts from 1 and gives the writer its range of keys."""
 
-    def __init__(self, index: int, name: str, run_id: str, recorder: Recorder, open_: Callable[[], Connection]) -> None:
+    def __init__(
+        self, index: int, name: str, run_id: str, recorder: Recorder, open_: Callable[[], Connection], *,
+        keep: bool = True,
+    ) -> None:
         self._stream = index - 1
         self._first_key = index * KEYS_PER_WRITER
         self._name = name
         self._run_id = run_id
         self._recorder = recorder
         self._open = open_
+        self._keep = keep
         self._connection: Connection | None = None
         self._sequence: int | None = None
         self._under_way: tuple[int, int, int] | None = None
@@ -60,6 +65,8 @@ class Writer:
             self._under_way = (intended, start, NO_KEY)
             outcome, key, reason = self._write(intended, start)
             self._end(clock(), outcome, key, reason)
+            if not self._keep:
+                self._drop()
         self._drop()
 
     def abandon(self, now_ns: int) -> None:
@@ -137,7 +144,10 @@ def main(plan: Plan) -> int:
 
 def _writer(observer: Observer, index: int, machine: Machine, password: str) -> Writer:
     plan = observer.plan
-    return Writer(index, machine.name, plan.run_id, observer.recorder, lambda: connect(plan, machine.address, password))
+    return Writer(
+        index, machine.name, plan.run_id, observer.recorder, lambda: connect(plan, machine.address, password),
+        keep=not plan.load.new_connections_only,
+    )
 
 
 def _finish(writers: Sequence[Writer], threads: Sequence[threading.Thread]) -> None:

@@ -128,15 +128,20 @@ def run(main: Callable[[Plan], int], arguments: Sequence[str]) -> int:
 
 def tick(observer: Observer, clock: Callable[[], int] = time.monotonic_ns) -> None:
     """Wake twenty times a second, and note how late that was."""
+    watch_stalls(observer.recorder, observer.stop, clock)
+
+
+def watch_stalls(recorder: Recorder, stop: threading.Event, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    """The same for a process that is a part of an observer, until `stop` is set."""
     schedule = Schedule(clock() + TICK_NS, TICK_NS)
     watch = StallWatch(clock())
     while True:
         watch.asleep_until(schedule.due_ns)
-        if observer.stop.wait(max(0, schedule.due_ns - clock()) / 1e9):
+        if stop.wait(max(0, schedule.due_ns - clock()) / 1e9):
             return
         now = clock()
         stall = watch.awake(now)
-        observer.recorder.lateness(watch.worst_ns, stall)
+        recorder.lateness(watch.worst_ns, stall)
         if now >= schedule.due_ns:
             schedule.take(now)
 

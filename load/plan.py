@@ -31,7 +31,12 @@ class Portal(_Part):
     vms: tuple[Machine, ...] = Field(min_length=1)
     virtual_ip: str
     """Empty when the service has none."""
+    virtual_port: int = Field(0, ge=0, le=65535)
+    """Where the service answers at its virtual address; 0: where the machines do."""
+    virtual_host: str = ""
+    """The host that requests there name, where a router tells services apart by it; empty: the address."""
     http_port: int = Field(80, ge=1, le=65535)
+    """Where each machine's own web server answers."""
     sql_port: int = Field(3306, ge=1, le=65535)
     sql_user: str = "drainproof"
     database: str = "portal"
@@ -42,6 +47,19 @@ class Portal(_Part):
     def targets(self) -> tuple[Machine, ...]:
         """Every machine, then the virtual address if there is one."""
         return (*self.vms, *([Machine(name=VIRTUAL_IP, address=self.virtual_ip)] if self.virtual_ip else []))
+
+    def web_port(self, target: Machine) -> int:
+        """Where a target answers HTTP."""
+        return (self.virtual_port if target.name == VIRTUAL_IP else 0) or self.http_port
+
+    def web_host(self, target: Machine) -> str:
+        """The host that requests to a target name."""
+        return self.virtual_host if target.name == VIRTUAL_IP and self.virtual_host else target.address
+
+    @property
+    def front(self) -> str:
+        """The URL of the service, by its virtual address."""
+        return f"http://{self.virtual_ip}:{self.virtual_port or self.http_port}"
 
     def machine(self, name: str) -> Machine:
         """Raises CannotRunError when there is no machine of that name."""
@@ -72,6 +90,10 @@ class Plan(_Part):
     metrics_address: str = "127.0.0.1"
     metrics_ports: dict[str, int] = Field(default_factory=dict)
     """By observer; an observer that is not named exports nothing."""
+    clinic_workers: int = Field(1, ge=1)
+    """Over how many of Locust's workers clinic staff are spread; 1: they work in the observer itself."""
+    clinic_port: int = Field(0, ge=0, le=65535)
+    """Where Locust's master listens for workers in other pods; 0: it starts them itself, on this host."""
 
     @property
     def timeout_ns(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from heapq import heapify, heapreplace
 
 from drainproof.record import Outcome
+from drainproof.streams import HTTP_NEW, HTTP_REUSED
 from load.connections import Connection, Connections, Request, Target
 from load.observer import Observer, observing, ready, run
 from load.plan import Plan
@@ -32,7 +33,8 @@ LONGEST_SLEEP_NS = SECOND // 20
 def streams_of(plan: Plan) -> dict[str, float]:
     """The probe's streams with their rates per second, new and kept connections of each target in turn."""
     load = plan.load
-    kinds = {"http-new": load.new_connection_rate, "http-reused": load.reused_connection_rate}
+    rates = {HTTP_NEW: load.new_connection_rate, HTTP_REUSED: load.reused_connection_rate}
+    kinds = {kind: rates[kind] for kind in load.http_kinds}
     return {f"{kind}/{target.name}": rate for target in plan.portal.targets for kind, rate in kinds.items()}
 
 
@@ -40,7 +42,8 @@ def targets_of(plan: Plan) -> list[Target]:
     """The target of each stream, in the order of `streams_of`."""
     portal = plan.portal
     return [
-        Target(target.address, portal.http_port, PATH, keep=keep) for target in portal.targets for keep in (False, True)
+        Target(target.address, portal.web_port(target), PATH, keep=kind == HTTP_REUSED, host=portal.web_host(target))
+        for target in portal.targets for kind in plan.load.http_kinds
     ]
 
 

@@ -54,6 +54,7 @@ class Stopwatch:
         self._book = Book(spools[0], round(plan.load.probe_timeout_seconds * SECOND))
         self._number = {stream: number for number, stream in enumerate(view.rates)}
         self._peers = {target.name: target.address for target in plan.portal.targets}
+        self._web = {target.name: (target.address, plan.portal.web_port(target)) for target in plan.portal.targets}
         self.loop = Loop(self._book, len(view.rates), clock)
         self._arrivals = ArrivalClock(clock)
         begin = clock() + LEAD_NS
@@ -124,7 +125,7 @@ class Stopwatch:
             Connects(
                 self.loop, self._book, self._number[stream],
                 JitteredSchedule(begin_ns, period_ns(rate), f"{self._plan.seed}/{stream.name}"),
-                (self._peers[stream.target], self._plan.portal.http_port), self._clock,
+                self._web[stream.target], self._clock,
             )
             for stream, rate in self._view.rates.items() if stream.kind == TCP_NEW
         ]

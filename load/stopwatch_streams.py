@@ -68,12 +68,12 @@ def _view(plan: Plan, vantage: str, command: tuple[str, ...]) -> View:
     control = Stream(CONTROL, CLIENT, vantage)
     rates = {control: load.stopwatch_rate(control)}
     heartbeats: dict[Stream, float] = {}
-    if not load.agentless:
+    if not load.only_opens:
         rates |= streams(UDP, machines)
-    if not load.agentless and vantage == OUTSIDE:
+    if not load.only_opens and vantage == OUTSIDE:
         rates |= streams(TCP_KEPT, machines)
         heartbeats = streams(HEARTBEAT, machines)
-    if load.agentless or vantage == OUTSIDE:
+    if load.only_opens or vantage == OUTSIDE:
         rates |= streams(TCP_NEW, plan.portal.targets)
     return View(vantage, command, rates, heartbeats)
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 from drainproof.record import RunInfo
 
 INCIDENTAL: Final = (
-    "target.client_exec", "target.client_address", "target.address_pool", "target.prometheus", "target.vantages",
-    "target.power.url", "target.storage_servers", "settings.description", "settings.seed",
+    "target.client_exec", "target.client_address", "target.client_image", "target.address_pool", "target.prometheus",
+    "target.vantages",
+    "target.power.url", "target.storage_servers", "target.control_namespace", "environment.disruption",
+    "settings.budgets.lease", "settings.limits.bystander_seconds", "settings.description", "settings.seed",
     "environment.host.memory_mib", "environment.storage_class.volume_mode_reason",
 )
 """Where things are and how they are called: no condition of what is measured."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from drainproof.errors import DrainproofError
 from drainproof.record import RunInfo
+from reports import request_count
 from reports.evidence import STORAGE, Evidence
 
 LONG_LIST = 8
@@ -46,6 +47,7 @@ def of_case(evidence: Evidence) -> tuple[Section, ...]:
         _section("Nodes", lambda: _nodes(evidence)),
         _section("Effective migration limits", lambda: _limits(evidence)),
         _section("Database settings", lambda: _database(evidence)),
+        _section("Requests to the Kubernetes API", lambda: request_count.told(evidence)),
     )
 
 
@@ -89,6 +91,9 @@ def _portal(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "storage class", str(data.get("storage_class") or "not told")
         yield "namespace", str(data["namespace"])
         yield "virtual IP", str(data.get("virtual_ip") or "none")
+        for key, title in (("entry", "way in"), ("network", "network"), ("continuity", "what it can prove")):
+            if data.get(key):
+                yield title, str(data[key])
         for vm in evidence.vms:
             yield vm.name, f"{vm.address}, at first on {vm.node}"
 

@@ -54,7 +54,7 @@ def target_of(stream: str) -> str:
 def timed_streams(evidence: Evidence) -> list[str]:
     """The streams that must exist and whose gaps are limited."""
     names = [vm.name for vm in evidence.vms]
-    web = [f"{kind}/{target}" for kind in (HTTP_NEW, HTTP_REUSED) for target in [*names, VIRTUAL_IP]]
+    web = [f"{kind}/{target}" for kind in evidence.load.http_kinds for target in [*names, VIRTUAL_IP]]
     return web + [f"{SQL}/{name}" for name in names]
 
 

@@ -1,6 +1,7 @@
 """Disturb the Kubernetes API itself with Chaos Mesh's HTTPChaos: away, slow, failing, forgetful of watches.
 
-Every client is hit: controllers, node agents and the harness. A fault happened when a request of the harness met it.
+Every client is hit: controllers, node agents and the harness. A fault happened when a request of the harness met it:
+one that is sent once, whatever patience the harness has otherwise.
 In the lab it ends by itself after its duration; while it lasts it may keep the harness from ending it sooner, so give
 `heal` a deadline that lies behind that end. Chaos Mesh itself recovers through the very API that it disturbs: on a real
 cluster nothing may end it, and so it is done only where the target's facts allow it. Chaos Mesh looks into the API
@@ -117,7 +118,7 @@ class ApiFault(ABC):
         begun = deadline.clock.monotonic_ns()
         code, words = 200, ""
         try:
-            self.cluster.version()
+            self.cluster.impatient.version()
         except ApiError as error:
             code, words = error.code, error.message[:200]
         return Answer(code, (deadline.clock.monotonic_ns() - begun) / 1e9, words)
@@ -125,8 +126,8 @@ class ApiFault(ABC):
     def _try_to_end(self) -> str | None:
         """Why the experiment is not gone yet."""
         try:
-            self.experiment.delete()
-            found = self.cluster.find(self.experiment.resource, self.experiment.name, self.namespace)
+            self.cluster.impatient.delete(self.experiment.resource, self.experiment.name, self.namespace)
+            found = self.cluster.impatient.find(self.experiment.resource, self.experiment.name, self.namespace)
         except ApiError as error:
             return str(error)
         return "it has not recovered yet" if found else None

@@ -6,20 +6,26 @@ it healed when the node is schedulable again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from drainproof.api import MIGRATIONS, NODES, Cluster, Object
-from drainproof.errors import CannotRunError, EvictionRefusedError, NotFoundError, WaitTimeoutError
+from drainproof.api import INSTANCES, MIGRATIONS, NODES, PODS, Cluster
+from drainproof.errors import CannotRunError
+from drainproof.followed import Followed, followed
+from drainproof.following import Following, Interest
 from drainproof.journal import Journal
 from drainproof.node import Node, is_schedulable
 from drainproof.record import EventLog
-from drainproof.vm import NAME_LABEL, Instance, VirtualMachine
-from drainproof.wait import Deadline, pause, wait
-from scenarios.launcher_log import keep_downtime
+from drainproof.request_counts import Requests
+from drainproof.vm import Instance, VirtualMachine
+from drainproof.wait import Deadline, wait
+from scenarios.evictions import Evictions
+from scenarios.request_count import tell_requests
 
-RETRY_SECONDS = 1.0
-"""Pause before a refused eviction is asked again; kubectl waits 5 s, which only makes the record coarser."""
+VMI_NAME_LABEL = "kubevirt.io/vmi-name"
+"""Of a migration: the instance that it moves."""
+LABEL_LENGTH = 63
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,11 @@ class Drain:
     """The virtual machines that are watched; only those on the node are expected to move."""
     events: EventLog
     journal: Journal
+    copies: Followed | None = None
+    """Of the machines' instances, and of their migrations if they are there, kept by whoever drains more than once;
+    None: the drain follows the instances by itself."""
+    counted: bool = True
+    """Whether to tell how often the API was asked meanwhile; whoever drains several nodes at once counts by himself."""
 
     def run(self, deadline: Deadline) -> None:
         """Drain the node, see the virtual machines Ready elsewhere, uncordon it whatever happened, record the proof.
@@ -39,27 +50,43 @@ class Drain:
         Raises CannotRunError, before anything is done, when a pod on it has no controller and would be lost, and
         WaitTimeoutError when pods or machines did not leave in time.
         """
+        asked_before = self.cluster.requests
         if lost := Node(self.cluster, self.node).unmanaged_pods():
             raise CannotRunError(
                 f"Node {self.node} has pods that no controller would create again: {', '.join(sorted(lost))}; "
                 "remove them, or use other nodes."
             )
-        before = {machine.name: machine.instance for machine in self.machines}
+        with self._copies() as copies:
+            self._run(copies, asked_before, deadline)
+
+    def _run(self, copies: Followed, asked_before: Requests, deadline: Deadline) -> None:
+        before = {machine.name: machine.followed_in(copies) for machine in self.machines}
         moving = sorted(name for name, instance in before.items() if instance and instance.node == self.node)
         self.events.add("drain", "begin", self.node, vms=moving)
         asked: set[str] = set()
         trouble = ""
         try:
             self._cordon()
-            self._evict_all(asked, deadline)
-            self._see_migrations_through(before, moving, deadline)
+            self._evict_all(copies, asked, deadline)
+            self._see_migrations_through(copies, before, moving, deadline)
         except BaseException as error:
             trouble = f"{type(error).__name__}: {error}"
             raise
         finally:
             healed = self._uncordon()
             self.events.add("drain", "end", self.node, vms=moving, **({"error": trouble} if trouble else {}))
+            if self.counted:
+                tell_requests(self.events, self.node, self.cluster.requests - asked_before, len(moving))
             self._prove(moving, asked, healed, trouble)
+
+    @contextmanager
+    def _copies(self) -> Iterator[Followed]:
+        namespaces = sorted({machine.namespace for machine in self.machines})
+        if self.copies and all(self.copies.follows(INSTANCES, namespace) for namespace in namespaces):
+            yield self.copies
+            return
+        with followed(self.cluster, *(Interest(INSTANCES, namespace) for namespace in namespaces)) as copies:
+            yield copies
 
     def _cordon(self) -> None:
         self.journal.cordon(self.node)
@@ -79,89 +106,50 @@ class Drain:
         self.journal.uncordoned(self.node)
         return is_schedulable(seen)
 
-    def _evict_all(self, asked: set[str], deadline: Deadline) -> None:
-        """Evict until no pod is left that has to go; adds the virtual machines that were asked to leave to `asked`."""
-        read: set[str] = set()
-        while True:
-            pods = Node(self.cluster, self.node).pods_to_evict()
-            if not pods:
-                return
-            for pod in pods:
-                self._keep_launcher_log(pod, read)
-                if not self._is_leaving(pod):
-                    self._evict(pod)
-                if machine := self._machine_of(pod):
-                    asked.add(machine.name)
-            if deadline.expired:
-                left = [f"{pod['metadata']['name']} ({pod['status'].get('phase')})" for pod in pods]
-                raise WaitTimeoutError(f"node {self.node} is drained", deadline.seconds, f"still there: {left}")
-            pause(RETRY_SECONDS, deadline)
+    def _evict_all(self, copies: Followed, asked: set[str], deadline: Deadline) -> None:
+        """Evict until the node is empty; adds the virtual machines that were asked to leave to `asked`.
 
-    def _is_leaving(self, pod: Object) -> bool:
-        """Whether a watched machine's running launcher has been asked already, or its machine has just moved.
-
-        An eviction at the very end of a migration would remove the finished launcher, and its log, before it was read.
+        Its pods are listed only now that it is cordoned: one that was just being bound to it would be overlooked.
         """
-        machine = self._machine_of(pod)
-        if machine is None or pod["status"].get("phase") != "Running":
-            return False
-        instance = machine.instance
-        return instance is not None and (instance.node != self.node or instance.evacuation_node == self.node)
-
-    def _machine_of(self, pod: Object) -> VirtualMachine | None:
-        """The watched machine whose launcher the pod is."""
-        meta = pod["metadata"]
-        wanted = (meta["namespace"], meta.get("labels", {}).get(NAME_LABEL))
-        return next((one for one in self.machines if (one.namespace, one.name) == wanted), None)
-
-    def _evict(self, pod: Object) -> None:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        machine = pod["metadata"].get("labels", {}).get(NAME_LABEL, "")
-        if pod["metadata"].get("deletionTimestamp"):
-            return
-        code, message = 201, "evicted"
+        pods = Following(
+            self.cluster, Interest(PODS, fields=Node(self.cluster, self.node).of_its_pods), changes=copies.changes
+        )
+        pods.start()
         try:
-            self.cluster.evict(name, namespace)
-        except EvictionRefusedError as error:
-            code, message = error.code, error.message
-        except NotFoundError as error:
-            code, message = error.code, "gone already"
-        self.events.add("drain", "evict", name, code=code, message=message, vm=machine)
-
-    def _keep_launcher_log(self, pod: Object, read: set[str]) -> None:
-        """Read a finished launcher's log once: the next eviction removes it."""
-        uid = pod["metadata"]["uid"]
-        machine = pod["metadata"].get("labels", {}).get(NAME_LABEL)
-        if not machine or uid in read or pod["status"].get("phase") != "Succeeded":
-            return
-        read.add(uid)
-        keep_downtime(self.cluster, self.events, pod)
+            Evictions(
+                self.cluster, self.node, self.machines, self.events, pods, copies, asked
+            ).until_empty(deadline)
+        finally:
+            pods.stop()
 
     def _see_migrations_through(
-        self, before: dict[str, Instance | None], moving: Sequence[str], deadline: Deadline
+        self, copies: Followed, before: dict[str, Instance | None], moving: Sequence[str], deadline: Deadline
     ) -> None:
         for machine in self.machines:
             if machine.name not in moving:
                 continue
             instance = wait(
                 f"virtual machine {machine.name} runs elsewhere than on {self.node} and is Ready",
-                lambda machine=machine: machine.instance,  # type: ignore[misc]
+                lambda machine=machine: machine.followed_in(copies),  # type: ignore[misc]
                 until=lambda seen: seen is not None and seen.node not in ("", self.node) and seen.ready,
-                deadline=deadline,
+                deadline=deadline, wakened_by=copies.changes,
             )
             assert instance is not None
             was = before[machine.name]
-            vmim = self._migration_of(instance, machine.namespace) if was and was.uid == instance.uid else ""
+            vmim = self._migration_of(copies, instance, machine) if was and was.uid == instance.uid else ""
             self.events.add(
                 "drain", "migrated", machine.name, **{"from": self.node, "to": instance.node},
                 uid=instance.uid, vmim=vmim, live=bool(was and was.uid == instance.uid and vmim),
             )
 
-    def _migration_of(self, instance: Instance, namespace: str) -> str:
+    def _migration_of(self, copies: Followed, instance: Instance, machine: VirtualMachine) -> str:
         """The name of the migration object that moved the instance here, once it has ended well; empty if none did."""
-        uid = (instance.migration or {}).get("migrationUid")
-        found = [item for item in self.cluster.items(MIGRATIONS, namespace) if item["metadata"]["uid"] == uid]
-        return str(found[0]["metadata"]["name"]) if found else ""
+        uid = str((instance.migration or {}).get("migrationUid", ""))
+        if known := copies.of_uid(MIGRATIONS, machine.namespace, uid):
+            return str(known["metadata"]["name"])
+        labels = f"{VMI_NAME_LABEL}={machine.name}" if len(machine.name) <= LABEL_LENGTH else ""
+        found = self.cluster.items(MIGRATIONS, machine.namespace, labels=labels)
+        return next((str(item["metadata"]["name"]) for item in found if item["metadata"]["uid"] == uid), "")
 
     def _prove(self, moving: Sequence[str], asked: set[str], healed: bool, trouble: str) -> None:
         missing = [name for name in moving if name not in asked]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drainproof.api import NODES
 from drainproof.errors import DrainproofError
@@ -13,6 +13,7 @@ from drainproof.node import is_schedulable
 from drainproof.wait import Deadline
 from scenarios.drain import Drain
 from scenarios.fault import Proof
+from scenarios.request_count import tell_requests
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,12 @@ class DrainTogether:
 
     def inject(self, deadline: Deadline) -> Proof:
         """See all of them through; raises what the first of them raises."""
+        cluster, moving = self.drains[0].cluster, len(self.expectation.moved)
+        asked_before = cluster.requests
         with ThreadPoolExecutor(len(self.drains)) as pool:
-            for done in [pool.submit(drain.run, deadline) for drain in self.drains]:
+            for done in [pool.submit(replace(drain, counted=False).run, deadline) for drain in self.drains]:
                 done.result()
+        tell_requests(self.drains[0].events, self.target, cluster.requests - asked_before, moving)
         return {"drained": [drain.node for drain in self.drains]}
 
     def heal(self, deadline: Deadline) -> Proof:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from drainproof.api import NODE_HEALTH_CHECKS, Cluster, Object
 from drainproof.errors import CannotRunError, NotFoundError
+from drainproof.journal import Journal
 from drainproof.wait import Deadline, wait
 
 LAB_PAUSE = "drainproof-lab"
@@ -49,16 +50,17 @@ def check_to_act(cluster: Cluster) -> Object:
 
 
 @contextmanager
-def acting(cluster: Cluster) -> Iterator[Object]:
+def acting(cluster: Cluster, journal: Journal) -> Iterator[Object]:
     """A check that acts for the length of a block; one that only the lab has paused is paused again after it.
 
     Enter it once every node is claimed: it fences whatever node is lost meanwhile, for whatever reason.
-    Raises CannotRunError when there is none that acts. The pause is not in the journal: it is the lab's own, and goes
-    down with the lab; a run that is killed in the block leaves the lab's check unpaused.
+    Raises CannotRunError when there is none that acts. The journal knows of the pause: a run that is killed in the
+    block leaves the lab's check to be paused again.
     """
     check = check_to_act(cluster)
     name, paused = check["metadata"]["name"], bool(_requests(check))
     if paused:
+        journal.unpause(name, [LAB_PAUSE])
         _pause(cluster, name, [])
     try:
         yield wait(
@@ -69,6 +71,7 @@ def acting(cluster: Cluster) -> Iterator[Object]:
     finally:
         if paused:
             _pause(cluster, name, [LAB_PAUSE])
+            journal.paused_again(name)
 
 
 def _pause(cluster: Cluster, name: str, requests: list[str]) -> None:

@@ -10,6 +10,8 @@ from drainproof.record import EventLog
 from drainproof.vm import NAME_LABEL
 
 CONTAINER = "compute"
+PATIENCE_SECONDS = 5.0
+"""A node that does not answer is not waited for: it may be lost, and the log with it."""
 MEBIBYTE = 2**20
 MEGABIT_BYTES = 125_000
 
@@ -34,12 +36,17 @@ _FIGURES = (
 _DIRTY_RATE = re.compile(r"\bDirtyRate:(\d+)Mbps")
 
 
+def read_log(cluster: Cluster, pod: str, namespace: str) -> str:
+    """A launcher's log; raises ApiError when it cannot be had within seconds."""
+    return cluster.patient(PATIENCE_SECONDS).log(pod, namespace, CONTAINER)
+
+
 def keep_downtime(cluster: Cluster, events: EventLog, pod: Object) -> None:
     """Take the hypervisor's own downtime from a finished launcher's log: whoever removes the pod removes the log."""
     machine = pod["metadata"].get("labels", {}).get(NAME_LABEL)
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     try:
-        text = cluster.log(name, namespace, CONTAINER)
+        text = read_log(cluster, name, namespace)
     except ApiError as error:
         events.add("hypervisor", "unreadable", machine, pod=name, reason=str(error))
         return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from drainproof.api import MIGRATIONS, NODES, Cluster, Object
 from drainproof.errors import CannotRunError, UnexpectedStateError, WaitTimeoutError
 from drainproof.expectation import Expectation
+from drainproof.followed import Followed, Reads
 from drainproof.journal import Journal
 from drainproof.record import EventLog
 from drainproof.vm import VirtualMachine
@@ -58,6 +59,8 @@ class Migrate:
     """Whether they are seen through on injection; False: injected when the first runs, seen through when it heals."""
     unharmed: bool = True
     """Whether each machine has to be Ready afterwards, as the same instance."""
+    copies: Followed | None = None
+    """Of the machines' instances and migrations; None: the API is asked again and again."""
     _runs: list[MigrationRun] = field(default_factory=list, init=False, repr=False)
     _instances: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -142,13 +145,17 @@ class Migrate:
         """Follow migrations until each has ended, and tell how; those that are to be cancelled are, meanwhile."""
         while left := [run for run in runs if not run.told]:
             for run in left:
-                run.look(deadline.clock.monotonic_ns())
+                run.look(self._source, deadline.clock.monotonic_ns())
                 self._cancel_when_due(run)
                 if run.phase in FINAL:
                     self._tell(run)
             if deadline.expired and (late := {run.name: run.phase for run in left if not run.told}):
                 raise WaitTimeoutError("the migrations have ended", deadline.seconds, late)
             pause(EVERY_SECONDS, deadline)
+
+    @property
+    def _source(self) -> Reads:
+        return self.copies or self.cluster
 
     def _tell(self, run: MigrationRun) -> None:
         """Write down how a migration has ended, with the hypervisor's figures while its launcher's log is there."""
@@ -168,7 +175,7 @@ class Migrate:
     def _see_one_running(self, deadline: Deadline) -> None:
         wait(
             f"a migration of {self.target} is running",
-            lambda: [run.look(deadline.clock.monotonic_ns()) for run in self._runs],
+            lambda: [run.look(self._source, deadline.clock.monotonic_ns()) for run in self._runs],
             until=lambda phases: RUNNING in phases or any(phase in FINAL for phase in phases),
             deadline=deadline, every=EVERY_SECONDS,
         )
@@ -177,7 +184,7 @@ class Migrate:
         was = self._instances.get(machine.name)
         wait(
             f"virtual machine {machine.name} is Ready as the instance {was} that it was",
-            lambda: machine.instance,
+            lambda: machine.followed_in(self._source),
             until=lambda seen: seen is not None and seen.uid == was and seen.ready,
             never=lambda seen: seen is not None and seen.uid != was,
             deadline=deadline,

@@ -9,8 +9,9 @@ from typing import Any
 
 from drainproof.api import INSTANCES, MIGRATIONS, Object
 from drainproof.errors import ApiError
+from drainproof.followed import Reads
 from drainproof.vm import VirtualMachine
-from scenarios.launcher_log import CONTAINER, figures
+from scenarios.launcher_log import figures, read_log
 
 FINAL = ("Succeeded", "Failed")
 RUNNING = "Running"
@@ -53,32 +54,41 @@ class MigrationRun:
         """Since when it has been seen to move data; negative before."""
         return (self._now_ns - self._running_ns) / 1e9 if self._running_ns else -1.0
 
-    def look(self, now_ns: int) -> str:
+    def look(self, source: Reads, now_ns: int) -> str:
         """Read it again; returns the phase.
 
-        A cancelled one vanishes when it has ended; what became of it, the instance still says.
+        What a copy tells of its end, or does not know of, is asked of the cluster: a copy may not have been told yet of
+        a new migration, nor of the instance what it has been told of the migration.
         """
-        cluster, namespace = self.machine.cluster, self.machine.namespace
-        found = cluster.find(MIGRATIONS, self.name, namespace)
-        vmi = cluster.find(INSTANCES, self.machine.name, namespace)
-        state = (vmi or {}).get("status", {}).get("migrationState") or {}
-        if found is not None and found["metadata"]["uid"] == self.uid:
-            self.vmim = found
-        else:
-            self.vmim.setdefault("status", {})["phase"] = phase_of(state) if self._is_mine(state) else "Failed"
-        if self._is_mine(state):
-            self.vmim.setdefault("status", {})["migrationState"] = state
+        found = self._read(source)
+        if source is not self.machine.cluster and (not found or self.phase in FINAL):
+            self._read(self.machine.cluster)
         self._now_ns = now_ns
         if self.phase == RUNNING and not self._running_ns:
             self._running_ns = now_ns
         return self.phase
+
+    def _read(self, source: Reads) -> bool:
+        """Whether it is there. A cancelled one vanishes when it has ended; what became of it, its instance still says.
+        """
+        found = source.find(MIGRATIONS, self.name, self.machine.namespace)
+        vmi = source.find(INSTANCES, self.machine.name, self.machine.namespace)
+        state = (vmi or {}).get("status", {}).get("migrationState") or {}
+        is_there = found is not None and found["metadata"]["uid"] == self.uid
+        status = dict(((found if is_there else self.vmim) or {}).get("status", {}))
+        if not is_there:
+            status["phase"] = phase_of(state) if self._is_mine(state) else "Failed"
+        if self._is_mine(state):
+            status["migrationState"] = state
+        self.vmim = {**(found if is_there and found else self.vmim), "status": status}
+        return is_there
 
     def read_log(self) -> str:
         """The log of the launcher that sent the guest; empty when it is gone with its node, or there was none."""
         if not self.source_pod:
             return ""
         try:
-            return self.machine.cluster.log(self.source_pod, self.machine.namespace, CONTAINER)
+            return read_log(self.machine.cluster, self.source_pod, self.machine.namespace)
         except ApiError:
             return ""
 

@@ -18,6 +18,7 @@ from select import select
 
 from drainproof.errors import DrainproofError
 from drainproof.journal import Journal
+from drainproof.journal.reopening import reopened
 from drainproof.target import StorageServerFacts
 from drainproof.wait import Deadline, pause, wait
 from scenarios.fault import Proof
@@ -206,7 +207,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     done = subprocess.run(argv, cwd=PROJECT, stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS, check=False)
     if done.returncode == 0:
-        Journal(Path(journal)).storage_resumed(storage_class)
+        reopened(Path(journal)).storage_resumed(storage_class)
     return done.returncode
 
 

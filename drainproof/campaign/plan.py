@@ -36,6 +36,8 @@ class Plan:
     workers: int | None = None
     target: str = "lab"
     target_facts: str = ""
+    nodes: str = ""
+    allow_bystanders: bool = False
     profile: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the files that it names: changed facts, or a changed profile, are another plan."""
@@ -93,6 +95,8 @@ class Plan:
         told = [f"--target={self.target}", f"--runs={runs}", f"--storage-class={slot.storage_class}"]
         told += [f"--target-facts={self.target_facts}"] if self.target_facts else []
         told += [f"--profile={self.profile}"] if self.profile else []
+        told += [f"--nodes={self.nodes}"] if self.nodes else []
+        told += ["--allow-bystanders"] if self.allow_bystanders else []
         told += ["-k", self.keyword] if self.keyword else []
         told += ["-n", str(self.workers)] if self.workers else []
         return [*told, "--", *self.tests]

@@ -1,8 +1,9 @@
 """The run's manifest: the digests of what a run consists of, so that cases and verdicts cannot be exchanged unseen.
 
-It covers the run's description, what was refused, each case's own manifest and each case's verdict. The reports beside
-them are made from these and may be made again, and the journal may grow when a cluster is cleaned up later; neither is
-covered. The same run gives the same bytes, which somebody may sign (`drainproof.record.signature`).
+It covers the run's description, what the cluster offered, what was refused, each case's own manifest and each case's
+verdict. The reports beside them are made from these and may be made again, and the journal may grow when a cluster is
+cleaned up later; neither is covered. The same run gives the same bytes, which somebody may sign
+(`drainproof.record.signature`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ RUN_MANIFEST: Final = "run-manifest.json"
 VERSION: Final = 1
 REFUSED: Final = "refused.json"
 SKIPPED: Final = "skipped.json"
-OF_THE_RUN: Final = (RUN_FILE, REFUSED, SKIPPED)
+DISCOVERY: Final = "discovery.json"
+"""What the cluster offered when the run began."""
+OF_THE_RUN: Final = (RUN_FILE, REFUSED, SKIPPED, DISCOVERY)
 OF_A_CASE: Final = (manifest.MANIFEST, VERDICT)
 CASE_MARKS: Final = (EVENTS, *OF_A_CASE)
 """A directory of the run that holds any of these is a case."""

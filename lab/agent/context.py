@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from lab.agent.argv import DomainFiles
+from lab.agent.container import Container
 from lab.agent.launcher import Launcher, is_target
 from lab.client import ConflictError, NotFoundError, Object
 from lab.config import LabConfig
@@ -41,6 +42,8 @@ class Node:
     pods: WorkQueue = field(default_factory=WorkQueue)
     vmis: WorkQueue = field(default_factory=WorkQueue)
     launchers: dict[str, Launcher] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
+    """What runs for pods other than launchers, by pod uid."""
     resumed: dict[str, int] = field(default_factory=dict)
     """When guests resumed here after a migration, by the migration's uid, in ns of CLOCK_MONOTONIC."""
     ports: int = 0

@@ -137,7 +137,10 @@ class _Server:
         return answer
 
     def _is_over(self, path: Path) -> bool:
-        return not any(entry.directory == path.parent and not entry.exit for entry in self._node.launchers.values())
+        node = self._node
+        ends = [(one.directory, one.exit) for one in node.launchers.values()]
+        ends += [(one.directory, one.exit) for one in node.containers.values()]
+        return not any(directory == path.parent and not end for directory, end in ends)
 
 
 def _errors(handler: Handler) -> Handler:

@@ -9,14 +9,14 @@ import secrets
 import signal
 import socket
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.config import FABRIC_ADDRESS, LabConfig
-from lab.net.topology import BRIDGE, MTU
+from lab.net.topology import BRIDGE, INTERFACE, MTU
 
 TAP_PREFIX = "tap"
 DHCP_SERVER_PORT = 67
@@ -54,6 +54,28 @@ def remove_taps(keep: Collection[str]) -> None:
     for name in sorted(names):
         if name.startswith(TAP_PREFIX) and name not in keep:
             remove_tap(name)
+
+
+def add_address(candidates: Iterable[str]) -> str:
+    """Give this namespace the first of the addresses that it can have, beside its own, and return it.
+
+    A pod that an earlier agent of the node had left has still its address: it is passed over. Raises OSError when none
+    is left.
+    """
+    with IPRoute() as ip:
+        index = (ip.link_lookup(ifname=BRIDGE) or ip.link_lookup(ifname=INTERFACE))[0]
+        for address in candidates:
+            with contextlib.suppress(NetlinkError):
+                ip.addr("add", index=index, address=address, prefixlen=32)
+                return address
+    raise OSError("no address is left for another pod on this node")
+
+
+def remove_address(address: str) -> None:
+    """Take a pod's address away; an absent one is not an error."""
+    with IPRoute() as ip, contextlib.suppress(NetlinkError):
+        index = (ip.link_lookup(ifname=BRIDGE) or ip.link_lookup(ifname=INTERFACE))[0]
+        ip.addr("del", index=index, address=address, prefixlen=32)
 
 
 def host_file(config: LabConfig, mac: str) -> Path:

@@ -14,7 +14,7 @@ import aiohttp
 from lab.agent import boot, post_copy
 from lab.agent.context import Node
 from lab.client import ApiError, Client, ConflictError, NotFoundError, Object
-from lab.config import AGENT_PORT
+from lab.config import AGENT_PORT, CLIENTS_NODE
 from lab.kinds import LEASE, NODE
 from lab.machinery.objects import condition_true, dig, stamp
 
@@ -70,11 +70,18 @@ async def keep_status(node: Node) -> None:
 
 
 def labels(name: str) -> dict[str, str]:
-    """The labels of a worker node that can run VMs."""
+    """The labels of a worker node that can run VMs; the clients' own node is none.
+
+    The last one is what a cluster's owners say of the nodes that runs may drain and power off: a lab is there for it.
+    """
+    worker = {
+        "node-role.kubernetes.io/worker": "", "kubevirt.io/schedulable": "true", "drainproof.io/disruptable": "true",
+    }
+    role = {"node-role.kubernetes.io/clients": ""} if name == CLIENTS_NODE else worker
     return {
         "beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux", "kubernetes.io/hostname": name,
-        "node-role.kubernetes.io/worker": "", "kubevirt.io/schedulable": "true",
+        **role,
     }
 
 

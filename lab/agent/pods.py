@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from lab.agent import boot, pod_status, probes, volumes
+from lab.agent import boot, containers, pod_status, probes, volumes
 from lab.agent.context import Node
 from lab.agent.domain import End
 from lab.agent.launcher import Exit, Launcher, from_pod, is_launcher
@@ -23,8 +23,11 @@ async def reconcile(node: Node, key: str) -> float | None:
     """Bring the pod's status to what runs on this node, and finish its deletion."""
     pod = node.cluster.get(POD, key)
     if pod is None:
+        await containers.forget(node, key)
         await _forget(node, key)
         return None
+    if containers.runs(node, pod):
+        return await containers.reconcile(node, pod)
     launcher = node.launchers.get(uid(pod))
     if final(pod):
         if deleting(pod):

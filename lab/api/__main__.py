@@ -8,9 +8,11 @@ import logging
 import signal
 import ssl
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from lab import pki
 from lab.api import app, bootstrap, netns
@@ -36,18 +38,21 @@ def main() -> None:
         sys.exit(f"lab.api: cannot serve {config.server_url}: {error}; free the port or choose another api_port")
 
 
-async def serve(config: LabConfig) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError when a listener cannot be bound."""
+async def serve(config: LabConfig, middlewares: Sequence[Middleware] = ()) -> None:
+    """Serve until SIGTERM or SIGINT, every request through these. Raises OSError when a listener cannot be bound."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     fabric = config.namespace("fabric")
     async with Dialer(fabric) as dialer:
-        context = build_context(dialer, config.token_file.read_text().strip(), f"127.0.0.1:{config.api_port}")
+        token, ca = config.token_file.read_text().strip(), config.ca_file.read_text()
+        context = build_context(dialer, token, f"127.0.0.1:{config.api_port}", ca)
         bootstrap.populate(context.resources)
+        application = app.build(context)
+        application.middlewares.extend(middlewares)
         runner = web.AppRunner(
-            app.build(context), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=STOP_SECONDS,
+            application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=STOP_SECONDS,
             handler_cancellation=True,
         )
         await runner.setup()

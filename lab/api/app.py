@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from lab.api import discovery, handlers, older_versions, openapi, reviews, routes, subresources
-from lab.api.caller import OPEN_PATHS, Caller, authenticate, forbid_path
+from lab.api.caller import Caller
 from lab.api.context import Context
 from lab.api.errors import Object, PlainError, StatusError, internal, method_not_allowed, unknown_path
 from lab.api.faults import Faults
 from lab.api.handlers import json_answer
 from lab.api.negotiate import DISCOVERY, Form, parse_accept
+from lab.api.request_attributes import attributes, is_resource
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -52,20 +53,15 @@ def _status_answer(error: StatusError) -> web.Response:
 
 
 async def _dispatch(request: web.Request, context: Context) -> web.StreamResponse:
-    caller = authenticate(request.headers, context.token)
-    path = request.path
-    parts = path.strip("/").split("/")
+    caller = context.authenticator.authenticate(request.headers, request.query)
+    parts = request.path.strip("/").split("/")
     if request.method not in _METHODS:
         raise method_not_allowed()
-    if _is_resource(parts):
+    if not caller.allowed:
+        context.authorizer.require(caller, attributes(request.method, request.path, request.query))
+    if is_resource(parts):
         return await _resource(request, context, caller, parts)
-    if not caller.allowed and parts[0] not in {item.strip("/") for item in OPEN_PATHS}:
-        raise forbid_path(caller, request.method.lower(), path)
     return _document(request, context, parts)
-
-
-def _is_resource(parts: list[str]) -> bool:
-    return (parts[0] == "api" and len(parts) > 2) or (parts[0] == "apis" and len(parts) > 3)
 
 
 async def _resource(
@@ -74,13 +70,9 @@ async def _resource(
     if parts[0] == "apis" and parts[1] == discovery.SUBRESOURCES_GROUP:
         if parts[2] not in discovery.SUBRESOURCES_VERSIONS:
             raise unknown_path()
-        if not caller.allowed:
-            raise forbid_path(caller, request.method.lower(), request.path)
         return await subresources.handle(request, context, caller, parts[3:])
     if parts[0] == "apis" and parts[1] in reviews.GROUPS:
-        if not caller.allowed:
-            raise forbid_path(caller, request.method.lower(), request.path)
-        return await reviews.handle(request, caller, parts[3:])
+        return await reviews.handle(request, context, caller, parts[1:])
     route = routes.parse(request.path)
     return older_versions.answer(route, await handlers.handle(request, context, caller, route))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lab.api import faults
+from lab.api import faults, rbac_defaults
 from lab.api.caller import Caller
 from lab.api.discovery import KUBEVIRT_VERSION
 from lab.api.errors import Object
 from lab.api.resources import Place, Resources, now
 from lab.config import FABRIC_ADDRESS
-from lab.kinds import KUBEVIRT, NAMESPACE, POD, SERVICE
+from lab.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KUBEVIRT, NAMESPACE, POD, SERVICE
 
 NAMESPACES = ("default", "kube-system", "kube-node-lease", "kube-public", "kubevirt", "monitoring")
 MIGRATION_DEFAULTS: Object = {
@@ -21,7 +21,11 @@ _SYSTEM = Caller("system:apiserver", allowed=True, component=True)
 
 
 def populate(resources: Resources) -> None:
-    """Create the namespaces, the kubernetes Service, the server's own pod and a deployed KubeVirt."""
+    """Create the default roles, the namespaces, the kubernetes Service, the server's own pod, a deployed KubeVirt."""
+    for role in rbac_defaults.roles():
+        resources.create(Place(CLUSTER_ROLE, ""), role, _SYSTEM)
+    for binding in rbac_defaults.bindings():
+        resources.create(Place(CLUSTER_ROLE_BINDING, ""), binding, _SYSTEM)
     for name in NAMESPACES:
         resources.create(Place(NAMESPACE, ""), {"metadata": {"name": name}}, _SYSTEM)
     resources.create(Place(SERVICE, "default"), {

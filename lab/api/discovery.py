@@ -34,12 +34,21 @@ _EXTRA: dict[str, tuple[_Entry, ...]] = {
         ("log", "Pod", ("get",), "", ""),
         ("proxy", "PodProxyOptions", ("create", "delete", "get", "patch", "update"), "", ""),
     ),
+    "ServiceAccount": (("token", "TokenRequest", ("create",), "authentication.k8s.io", "v1"),),
     "Service": (("proxy", "ServiceProxyOptions", ("create", "delete", "get", "patch", "update"), "", ""),),
 }
-_REVIEWS = {
-    "authorization.k8s.io": ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-    "authentication.k8s.io": ("selfsubjectreviews", "SelfSubjectReview"),
+REVIEWS = {
+    "authorization.k8s.io": (
+        ("localsubjectaccessreviews", "LocalSubjectAccessReview", True),
+        ("selfsubjectaccessreviews", "SelfSubjectAccessReview", False),
+        ("selfsubjectrulesreviews", "SelfSubjectRulesReview", False),
+        ("subjectaccessreviews", "SubjectAccessReview", False),
+    ),
+    "authentication.k8s.io": (
+        ("selfsubjectreviews", "SelfSubjectReview", False), ("tokenreviews", "TokenReview", False),
+    ),
 }
+"""By group: plural, kind, and whether it is namespaced; they can only be created, and are not kept."""
 INSTANCE_SUBRESOURCES = (
     "vnc", "console", "portforward", "pause", "unpause", "freeze", "unfreeze", "reset", "softreboot", "guestosinfo",
     "userlist", "filesystemlist", "evacuate/cancel",
@@ -59,7 +68,7 @@ def _groups() -> dict[str, list[str]]:
         if kind.group:
             known = groups.setdefault(kind.group, [])
             known += [version for version in kind.versions if version not in known]
-    for group in _REVIEWS:
+    for group in REVIEWS:
         groups[group] = ["v1"]
     groups[SUBRESOURCES_GROUP] = list(SUBRESOURCES_VERSIONS)
     return groups
@@ -96,9 +105,11 @@ def _resources(group: str, version: str) -> list[Object]:
         names = [f"virtualmachineinstances/{name}" for name in INSTANCE_SUBRESOURCES]
         names += [f"virtualmachines/{name}" for name in MACHINE_SUBRESOURCES]
         return [{"name": name, "singularName": "", "namespaced": True, "kind": "", "verbs": []} for name in names]
-    if group in _REVIEWS:
-        plural, kind = _REVIEWS[group]
-        return [{"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}]
+    if group in REVIEWS:
+        return [
+            {"name": plural, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": ["create"]}
+            for plural, kind, namespaced in REVIEWS[group]
+        ]
     resources = []
     for kind_ in KINDS:
         if kind_.group == group and version in kind_.versions:
@@ -150,12 +161,11 @@ def aggregated(core: bool) -> Object:
 
 
 def _aggregated_resources(group: str, version: str) -> list[Object]:
-    if group in _REVIEWS:
-        plural, kind = _REVIEWS[group]
+    if group in REVIEWS:
         return [{
-            "resource": plural, "responseKind": {"group": group, "version": version, "kind": kind}, "scope": "Cluster",
-            "singularResource": kind.lower(), "verbs": ["create"],
-        }]
+            "resource": plural, "responseKind": {"group": group, "version": version, "kind": kind},
+            "scope": "Namespaced" if namespaced else "Cluster", "singularResource": kind.lower(), "verbs": ["create"],
+        } for plural, kind, namespaced in REVIEWS[group]]
     return [
         _aggregated_resource(replace(kind, version=version)) for kind in KINDS
         if kind.group == group and version in kind.versions

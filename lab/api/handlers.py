@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from lab.api import binding, deletion, eviction, nodes, older_versions, options, patch
-from lab.api.caller import Caller, forbid
+from lab.api import binding, deletion, eviction, nodes, older_versions, options, patch, server_side_apply, token_request
+from lab.api.caller import Attributes, Caller
 from lab.api.context import Context
 from lab.api.errors import Object, StatusError, bad_request, method_not_allowed, unknown_path
 from lab.api.negotiate import PARTIAL, PLAIN, TABLE, Form, decode_body, encode_answer, parse_accept
@@ -18,31 +18,18 @@ from lab.api.tables import partial, table
 from lab.api.validation import wrong_type
 from lab.api.watch import Stream, WatchRequest
 
-_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
 
 async def handle(request: web.Request, context: Context, caller: Caller, route: Route) -> web.StreamResponse:
     """Answer a request on a collection, an object or a subresource."""
     place = route.place
     watching = route.legacy_watch or (not place.name and options.is_true(request.query.get("watch")))
-    if not caller.allowed:
-        verb = _verb(request, place, watching)
-        raise forbid(caller, verb, place.kind, place.namespace, place.name, place.subresource)
     if place.subresource not in ("", "status", "finalize"):
         return await _subresource(request, context, caller, route)
     if watching and request.method == "GET":
         return await _watch(request, context, route)
     if not place.name:
         return await _collection(request, context, caller, place)
-    return await _object(request, context, caller, place)
-
-
-def _verb(request: web.Request, place: Place, watching: bool) -> str:
-    if request.method == "GET" and not place.name:
-        return "watch" if watching else "list"
-    if request.method == "DELETE" and not place.name:
-        return "deletecollection"
-    return _VERBS.get(request.method, request.method.lower())
+    return await _object(request, context, caller, route)
 
 
 async def _collection(request: web.Request, context: Context, caller: Caller, place: Place) -> web.Response:
@@ -57,13 +44,14 @@ async def _collection(request: web.Request, context: Context, caller: Caller, pl
     raise method_not_allowed()
 
 
-async def _object(request: web.Request, context: Context, caller: Caller, place: Place) -> web.Response:
+async def _object(request: web.Request, context: Context, caller: Caller, route: Route) -> web.Response:
+    place = route.place
     if request.method == "GET":
         return await _get(request, context, place)
     if request.method == "PUT":
         return await _replace(request, context, caller, place)
     if request.method == "PATCH" and place.subresource != "finalize":
-        return await _patch(request, context, caller, place)
+        return await _patch(request, context, caller, route)
     if request.method == "DELETE" and not place.subresource:
         return await _delete(request, context, place)
     raise method_not_allowed()
@@ -196,9 +184,17 @@ async def _replace(request: web.Request, context: Context, caller: Caller, place
     return _answer(request, stored, form)
 
 
-async def _patch(request: web.Request, context: Context, caller: Caller, place: Place) -> web.Response:
+async def _patch(request: web.Request, context: Context, caller: Caller, route: Route) -> web.Response:
+    place = route.place
     form = parse_accept(request.headers.get("Accept", ""))
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
+    if content_type == server_side_apply.APPLY_PATCH:
+        wanted = server_side_apply.parse(place, route.version, request.query, await request.read())
+        if context.store.get(place.kind, place.namespace, place.name) is None:
+            creating = Attributes("create", place.kind.group, place.kind.plural, "", place.namespace, place.name)
+            context.authorizer.require(caller, creating)
+        created, applied = server_side_apply.apply(context.resources, wanted, caller)
+        return _answer(request, applied, form, 201 if created else 200)
     patch.check_type(place.kind, content_type)
     dry_run = options.dry_run(request.query, "PatchOptions")
     options.check_patch(request.query)
@@ -246,6 +242,11 @@ async def _subresource(request: web.Request, context: Context, caller: Caller, r
         else:
             answer = binding.bind(context.resources, place, body, caller)
         return json_answer(answer, Form(PLAIN), 201)
+    if name == "token":
+        if request.method != "POST":
+            raise method_not_allowed()
+        body = await _read(request, "TokenRequest")
+        return json_answer(token_request.answer(context, place, body), Form(PLAIN), 201)
     if name == "log":
         return await _log(request, context, place)
     if name == "proxy":

@@ -8,6 +8,7 @@ from lab.api.caller import Caller
 from lab.api.errors import Cause, Object, denied
 from lab.api.store import Store
 from lab.api.vm_validation import template_causes
+from lab.grouping import Index
 from lab.kinds import MIGRATION, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE, Kind
 
 RESERVED_LABELS = (
@@ -186,8 +187,13 @@ def _check_migratable(instance: Object) -> None:
 
 
 def _active_migration(store: Store, namespace: str, name: str) -> Object | None:
-    for stored in store.list(MIGRATION, namespace):
-        phase = (stored.body.get("status") or {}).get("phase", "")
-        if (stored.body.get("spec") or {}).get("vmiName") == name and phase not in FINAL_PHASES:
-            return stored.body
-    return None
+    return next(iter(store.among(_UNFINISHED_OF_INSTANCE, f"{namespace}/{name}")), None)
+
+
+def _instance_while_unfinished(migration: Object) -> tuple[str, ...]:
+    if (migration.get("status") or {}).get("phase", "") in FINAL_PHASES:
+        return ()
+    return (f'{migration["metadata"].get("namespace", "")}/{(migration.get("spec") or {}).get("vmiName")}',)
+
+
+_UNFINISHED_OF_INSTANCE = Index(MIGRATION, _instance_while_unfinished)

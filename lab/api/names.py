@@ -57,6 +57,8 @@ def metadata_causes(kind: Kind, meta: Object) -> list[Cause]:
 def _name_causes(kind: Kind, name: str) -> list[Cause]:
     if not name:
         return [required("metadata.name", "name or generateName is required")]
+    if kind.group == "rbac.authorization.k8s.io":
+        return _segment_causes(name)
     if kind.name == "Namespace":
         pattern, text, limit = _LABEL_NAME, _LABEL_NAME_TEXT, 63
     else:
@@ -67,6 +69,15 @@ def _name_causes(kind: Kind, name: str) -> list[Cause]:
     if not pattern.fullmatch(name):
         causes.append(invalid_value("metadata.name", f'"{name}"', text))
     return causes
+
+
+def _segment_causes(name: str) -> list[Cause]:
+    """Names of roles and bindings only have to fit into a path."""
+    if name in (".", ".."):
+        return [invalid_value("metadata.name", f'"{name}"', f"may not be '{name}'")]
+    return [
+        invalid_value("metadata.name", f'"{name}"', f"may not contain '{sign}'") for sign in "/%" if sign in name
+    ]
 
 
 def _key_causes(field: str, key: str) -> list[Cause]:

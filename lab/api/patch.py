@@ -10,22 +10,19 @@ import jsonpatch
 from jsonpointer import JsonPointerException
 
 from lab.api.errors import Object, StatusError, bad_request, unsupported_media
+from lab.api.server_side_apply import APPLY_PATCH
 from lab.api.strategic import strategic_merge
 from lab.kinds import Kind
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
 
 
 def check_type(kind: Kind, content_type: str) -> None:
-    """Raises StatusError 415 for a type that the kind cannot be patched with, server-side apply included."""
+    """Raises StatusError 415 for a type that the kind cannot be patched with."""
     if kind.custom and content_type == STRATEGIC_PATCH:
         raise unsupported_media((JSON_PATCH, MERGE_PATCH, APPLY_PATCH))
-    if content_type == APPLY_PATCH:
-        message = "the lab does not serve server-side apply; use kubectl apply without --server-side"
-        raise StatusError(415, "UnsupportedMediaType", message)
     if content_type not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
         raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 

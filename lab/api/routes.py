@@ -14,6 +14,7 @@ SUBRESOURCES = {
     "Service": ("status", "proxy"),
     "Namespace": ("status", "finalize"),
     "Node": ("status",),
+    "ServiceAccount": ("token",),
 }
 
 

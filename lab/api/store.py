@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.api.errors import Object
 from lab.api.stored import Stored
+from lab.grouping import Groups, Index
 from lab.kinds import Kind
 
 HISTORY = 500
@@ -38,10 +39,13 @@ class Store:
         self.version = FIRST_VERSION
         self._history_length = history
         self._objects: dict[Kind, dict[tuple[str, str], Stored]] = {}
+        self._groups: dict[Kind, dict[Index, Groups]] = {}
         self._history: dict[Kind, deque[Change]] = {}
         self._floor: dict[Kind, int] = {}
         self._listeners: dict[Kind, dict[int, Listener]] = {}
         self._next_listener = 0
+        self.creators: dict[str, str] = {}
+        """The field manager that created an object, by uid; only of users, for whoever applies the object later."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Stored | None:
         return self._objects.get(kind, {}).get((namespace, name))
@@ -50,6 +54,15 @@ class Store:
         """Every object of the kind, ordered by namespace and name."""
         objects = self._objects.get(kind, {})
         return [objects[key] for key in sorted(objects) if not namespace or key[0] == namespace]
+
+    def among(self, index: Index, value: str) -> Iterable[Object]:
+        """The bodies of the objects that an index files under a value; kept current from the first time it is asked."""
+        groups = self._groups.setdefault(index.kind, {})
+        if index not in groups:
+            groups[index] = Groups(index)
+            for stored in self._objects.get(index.kind, {}).values():
+                groups[index].put(_filed(stored), stored.body)
+        return groups[index].under(value).values()
 
     def last_change(self, kind: Kind) -> int:
         """The version of the kind's newest change that is still remembered, else the history's floor."""
@@ -77,6 +90,7 @@ class Store:
         """Commit the deletion of `old`; `body` is the last state that watchers see."""
         new = self._next(old.kind, body)
         del self._objects[old.kind][old.key]
+        self.creators.pop(old.body["metadata"].get("uid", ""), None)
         self._commit(Change("DELETED", old, new))
         return new
 
@@ -94,9 +108,18 @@ class Store:
 
     def _commit(self, change: Change) -> None:
         kind = change.new.kind
+        for groups in self._groups.get(kind, {}).values():
+            if change.type == "DELETED":
+                groups.drop(_filed(change.new))
+            else:
+                groups.put(_filed(change.new), change.new.body)
         history = self._history.setdefault(kind, deque())
         if len(history) >= self._history_length:
             self._floor[kind] = history.popleft().version
         history.append(change)
         for listener in list(self._listeners.get(kind, {}).values()):
             listener(change)
+
+
+def _filed(stored: Stored) -> str:
+    return "/".join(stored.key)

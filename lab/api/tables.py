@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.api import cells, snapshot_columns
+from lab.api import cells, rbac_columns, snapshot_columns
 from lab.api.columns import AGE, CUSTOM_AGE, NAME, NONE, UNSET, Column, condition, path
 from lab.api.errors import Object
 from lab.api.stored import Stored
@@ -57,6 +57,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("VolumeAttributesClass", path("spec.volumeAttributesClassName", UNSET)), AGE,
         Column("VolumeMode", path("spec.volumeMode", UNSET), wide=True),
     ),
+    "Job": (NAME, Column("Active", path("status.active", 0)), Column("Succeeded", path("status.succeeded", 0)), AGE),
     "Lease": (NAME, Column("Holder", path("spec.holderIdentity")), AGE),
     "StorageClass": (
         NAME, Column("Provisioner", path("provisioner")), Column("ReclaimPolicy", path("reclaimPolicy")),
@@ -95,7 +96,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         NAME, Column("Action", path("spec.action", None)), Column("Duration", path("spec.duration", None)),
     ),
     "HTTPChaos": (NAME, Column("Duration", path("spec.duration", None))),
-} | snapshot_columns.COLUMNS
+} | rbac_columns.COLUMNS | snapshot_columns.COLUMNS
 
 
 def table(

@@ -127,9 +127,10 @@ class Stream:
         if initial is not False:
             for item in store.list(request.kind, request.namespace):
                 if request.selector.matches(item.body):
-                    self._push(self._event("ADDED", item))
+                    # However many there are: nobody lags behind before the first is sent.
+                    self._pending.append(self._event("ADDED", item))
             if request.options.bookmarks and (initial or not request.options.version):
-                self._push(self._bookmark(INITIAL_EVENTS_END))
+                self._pending.append(self._bookmark(INITIAL_EVENTS_END))
         return True
 
     def _on_change(self, change: Change) -> None:

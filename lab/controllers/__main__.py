@@ -23,9 +23,11 @@ from lab.controllers import (
     expiry,
     garbage,
     health_check,
+    jobs,
     kubevirt,
     migration,
     namespaces,
+    node_ports,
     nodes,
     remediation,
     scheduler,
@@ -53,13 +55,13 @@ USER_AGENT = "lab-controllers"
 def controllers(config: LabConfig, fence_agent: FenceAgent) -> list[Controller]:
     """Every controller of a lab."""
     return [
-        scheduler.CONTROLLER, volumes.CLAIMS, volumes.VOLUMES, vm.CONTROLLER, vmi.CONTROLLER, migration.CONTROLLER,
+        scheduler.controller(), volumes.CLAIMS, volumes.VOLUMES, vm.CONTROLLER, vmi.CONTROLLER, migration.CONTROLLER,
         evacuation.CONTROLLER, nodes.controller(config.node_grace_seconds), eviction.CONTROLLER, services.CONTROLLER,
         endpoints.CONTROLLER, health_check.CONTROLLER, remediation.controller(fence_agent),
-        balancer.controller(config.namespace("lb")), disruption.CONTROLLER, garbage.CONTROLLER, namespaces.CONTROLLER,
-        expiry.CONTROLLER, kubevirt.CONTROLLER, *chaos.controllers(config), volume_snapshots.CONTROLLER,
-        volume_snapshot_contents.controller(), vm_snapshot.CONTROLLER, vm_snapshot_content.CONTROLLER,
-        vm_restore.CONTROLLER, vm_clone.CONTROLLER,
+        balancer.controller(config.namespace("lb")), node_ports.controller(config), disruption.CONTROLLER,
+        garbage.CONTROLLER, namespaces.CONTROLLER, expiry.CONTROLLER, jobs.CONTROLLER, kubevirt.CONTROLLER,
+        *chaos.controllers(config), volume_snapshots.CONTROLLER, volume_snapshot_contents.controller(),
+        vm_snapshot.CONTROLLER, vm_snapshot_content.CONTROLLER, vm_restore.CONTROLLER, vm_clone.CONTROLLER,
     ]
 
 

@@ -50,11 +50,12 @@ def fronts(services: Iterable[Object], slices: Iterable[Object]) -> tuple[Front,
         mine = by_service.get((namespace(service), name(service)), [])
         for port in dig(service, "spec", "ports", default=[]):
             protocol = str(port.get("protocol", "TCP")).lower()
-            found.append(Front(address, protocol, int(port["port"]), _backends(mine, port.get("name", ""))))
+            found.append(Front(address, protocol, int(port["port"]), backends(mine, port.get("name", ""))))
     return tuple(sorted(found, key=lambda front: (ipaddress.IPv4Address(front.address), front.protocol, front.port)))
 
 
-def _backends(slices: Sequence[Object], port_name: str) -> tuple[tuple[str, int], ...]:
+def backends(slices: Sequence[Object], port_name: str) -> tuple[tuple[str, int], ...]:
+    """The ready endpoints of one port, by the slices of its Service."""
     ready = set()
     for entry in slices:
         numbers = [port["port"] for port in entry.get("ports") or [] if (port.get("name") or "") == (port_name or "")]
@@ -113,7 +114,7 @@ class Balancer:
             return RETRY_SECONDS
         self._waiting = False
         if self._applied is None:
-            await self._run(["sh", "-c", _SETTINGS])
+            await forwarding(self._netns)
         await self._addresses({front.address for front in wanted})
         await self._run(["nft", "-f", "-"], render(wanted))
         self._applied = wanted
@@ -130,15 +131,24 @@ class Balancer:
             await self._run(["ip", "address", "delete", f"{address}/32", "dev", DEVICE])
 
     async def _run(self, argv: Sequence[str], text: str = "") -> str:
-        """Run a command inside the namespace; raises OSError with its message when it fails."""
-        process = await asyncio.create_subprocess_exec(
-            "nsenter", f"--net=/run/netns/{self._netns}", "--", *argv, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )
-        out, error = await process.communicate(text.encode())
-        if process.returncode:
-            raise OSError(f"{' '.join(argv)} in {self._netns} failed: {error.decode().strip()}")
-        return out.decode()
+        return await run_inside(self._netns, argv, text)
+
+
+async def forwarding(netns: str) -> None:
+    """Have a namespace pass packets on that are not for itself."""
+    await run_inside(netns, ["sh", "-c", _SETTINGS])
+
+
+async def run_inside(netns: str, argv: Sequence[str], text: str = "") -> str:
+    """Run a command inside a network namespace; raises OSError with its message when it fails."""
+    process = await asyncio.create_subprocess_exec(
+        "nsenter", f"--net=/run/netns/{netns}", "--", *argv, stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate(text.encode())
+    if process.returncode:
+        raise OSError(f"{' '.join(argv)} in {netns} failed: {error.decode().strip()}")
+    return out.decode()
 
 
 def summary(every: Iterable[Front]) -> str:

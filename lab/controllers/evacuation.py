@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.client import ApiError, Object
-from lab.controllers import kubevirt, selectors
+from lab.controllers import indexes, kubevirt, selectors
 from lab.controllers.instances import launcher_pods
 from lab.controllers.runtime import Controller, itself
 from lab.kinds import MIGRATION, NODE, POD, VIRTUAL_MACHINE_INSTANCE
 from lab.machinery.cluster import Cluster
-from lab.machinery.objects import condition_true, deleting, dig, final, name, namespace, phase
+from lab.machinery.objects import condition_true, deleting, dig, final, key, name, namespace, phase
 
 RETRY_SECONDS = 5.0
 
@@ -19,8 +19,12 @@ async def reconcile(cluster: Cluster, node_key: str) -> float | None:
     """Make the missing evacuation migrations of one node."""
     node = cluster.get(NODE, node_key)
     again = None
-    for vmi in cluster.list(VIRTUAL_MACHINE_INSTANCE):
-        if dig(vmi, "status", "nodeName") != node_key or not _wanted_off(cluster, vmi, node, node_key):
+    for known in cluster.among(indexes.INSTANCE_BY_NODE, node_key):
+        # Since then others have been evacuated, which takes time enough for this one to have arrived elsewhere.
+        vmi = cluster.peek(VIRTUAL_MACHINE_INSTANCE, key(known))
+        if vmi is None or dig(vmi, "status", "nodeName") != node_key:
+            continue
+        if not _wanted_off(cluster, vmi, node, node_key):
             continue
         if _movable(cluster, vmi):
             await _evacuate(cluster, vmi, node_key)
@@ -44,8 +48,7 @@ def _movable(cluster: Cluster, vmi: Object) -> bool:
     if kubevirt.eviction_strategy(cluster, vmi) not in kubevirt.MIGRATING_STRATEGIES:
         return False
     unfinished = [
-        migration for migration in cluster.list(MIGRATION, namespace(vmi))
-        if migration["spec"]["vmiName"] == name(vmi) and not final(migration)
+        migration for migration in cluster.among(indexes.MIGRATION_BY_INSTANCE, key(vmi)) if not final(migration)
     ]
     living = [pod for pod in launcher_pods(cluster, vmi) if not final(pod)]
     return not unfinished and len(living) == 1
@@ -70,13 +73,15 @@ async def _evacuate(cluster: Cluster, vmi: Object, node_key: str) -> None:
     cluster.event(VIRTUAL_MACHINE_INSTANCE, vmi, "Normal", "SuccessfulCreate", message, "disruptionbudget-controller")
 
 
-def _node_of_vmi(_: Cluster, vmi: Object) -> Iterable[str]:
-    nodes = {dig(vmi, "status", "nodeName"), dig(vmi, "status", "evacuationNodeName")}
-    return [node for node in nodes if node]
+def _node_of_vmi(cluster: Cluster, vmi: Object) -> Iterable[str]:
+    """The node that it is wanted off; its own concerns it only where a taint may want that."""
+    marked, own = dig(vmi, "status", "evacuationNodeName"), dig(vmi, "status", "nodeName")
+    tainted = own and dig(cluster.peek(NODE, own), "spec", "taints")
+    return {str(node) for node in (marked, own if tainted else None) if node}
 
 
 def _node_of_migration(cluster: Cluster, migration: Object) -> Iterable[str]:
-    vmi = cluster.get(VIRTUAL_MACHINE_INSTANCE, f"{namespace(migration)}/{migration['spec']['vmiName']}")
+    vmi = cluster.peek(VIRTUAL_MACHINE_INSTANCE, f"{namespace(migration)}/{migration['spec']['vmiName']}")
     return _node_of_vmi(cluster, vmi) if vmi is not None and final(migration) else []
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 from lab.client import Object
-from lab.controllers import selectors
+from lab.controllers import indexes, selectors
 from lab.controllers.nodes import NOT_READY, UNREACHABLE
 from lab.controllers.runtime import Controller, itself
 from lab.kinds import NODE, POD
@@ -14,6 +13,7 @@ from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     age,
     annotations_of,
+    clone,
     condition_true,
     deleting,
     dig,
@@ -39,14 +39,14 @@ ORPHAN_SECONDS = 40.0
 
 async def reconcile(cluster: Cluster, where: str) -> float | None:
     """Evict the pod when a taint's time is over, remove it by force when its node cannot; seconds to look again."""
-    pod = cluster.get(POD, where)
+    pod = cluster.peek(POD, where)
     if pod is None or MIRROR in annotations_of(pod):
         return None
     if not node_name(pod):
         if deleting(pod):
             await cluster.delete(POD, pod, grace_seconds=0)
         return None
-    node = cluster.get(NODE, node_name(pod))
+    node = cluster.peek(NODE, node_name(pod))
     if node is None:
         left = ORPHAN_SECONDS - _bound_seconds(pod)
         if left > 0:
@@ -98,7 +98,7 @@ def toleration_seconds(pod: Object, taint: Object) -> float | None:
 
 async def _evict(cluster: Cluster, pod: Object) -> None:
     cluster.event(POD, pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key(pod)}", COMPONENT)
-    wished = copy.deepcopy(pod)
+    wished = clone(pod)
     message = "Taint manager: deleting due to NoExecute taint"
     set_condition(wished, "DisruptionTarget", "True", "DeletionByTaintManager", message)
     await cluster.update(POD, pod, wished)
@@ -108,7 +108,7 @@ async def _evict(cluster: Cluster, pod: Object) -> None:
 async def _remove(cluster: Cluster, pod: Object) -> None:
     """Take a pod away whose node will never say that it ended; a real collector looks every 20 s, this one at once."""
     if not final(pod):
-        wished = copy.deepcopy(pod)
+        wished = clone(pod)
         wished.setdefault("status", {})["phase"] = "Failed"
         if not deleting(pod):
             set_condition(wished, "DisruptionTarget", "True", "DeletionByPodGC", "PodGC: node no longer exists")
@@ -117,7 +117,7 @@ async def _remove(cluster: Cluster, pod: Object) -> None:
 
 
 def _pods_of_node(cluster: Cluster, node: Object) -> Iterable[str]:
-    return [key(pod) for pod in cluster.list(POD) if node_name(pod) == name(node)]
+    return [key(pod) for pod in cluster.among(indexes.POD_BY_NODE, name(node))]
 
 
 CONTROLLER = Controller("eviction", reconcile, ((POD, itself), (NODE, _pods_of_node)))

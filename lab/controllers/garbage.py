@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 
 from lab.client import NotFoundError, Object
+from lab.controllers import indexes
 from lab.controllers.runtime import WATCHED_KINDS, Controller, Keys
 from lab.kinds import KINDS, Kind
 from lab.machinery.cluster import Cluster
@@ -41,7 +42,7 @@ async def _exists(cluster: Cluster, item: Object, reference: Object) -> bool:
     if kind is None:
         return True
     where = namespace(item) if kind.namespaced else None
-    cached = cluster.get(kind, f"{where}/{reference['name']}" if where else reference["name"])
+    cached = cluster.peek(kind, f"{where}/{reference['name']}" if where else reference["name"])
     if cached is not None and uid(cached) == str(reference["uid"]):
         return True
     try:
@@ -54,8 +55,7 @@ async def _exists(cluster: Cluster, item: Object, reference: Object) -> bool:
 def dependents(cluster: Cluster, owner: Object) -> list[tuple[Kind, Object]]:
     """Everything that names the object as an owner."""
     return [
-        (kind, item) for kind in WATCHED_KINDS for item in cluster.list(kind)
-        if any(reference["uid"] == uid(owner) for reference in item["metadata"].get("ownerReferences") or [])
+        (kind, item) for kind in WATCHED_KINDS for item in cluster.among(indexes.by_owner(kind), uid(owner))
     ]
 
 
@@ -93,7 +93,7 @@ def _keys(kind: Kind) -> Keys:
 
 
 def _gone(cluster: Cluster, kind: Kind, item: Object) -> bool:
-    known = cluster.get(kind, key(item))
+    known = cluster.peek(kind, key(item))
     return known is None or uid(known) != uid(item)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.client import Object
-from lab.kinds import POD
+from lab.controllers import indexes
 from lab.machinery.cluster import Cluster
-from lab.machinery.objects import controlled_by, deleting, dig, final, name, namespace, node_name, phase
+from lab.machinery.objects import deleting, dig, final, name, node_name, phase, uid
 
 
 def launcher_pods(cluster: Cluster, vmi: Object) -> list[Object]:
     """Every pod of the VMI, finished ones too."""
-    return [pod for pod in cluster.list(POD, namespace(vmi)) if controlled_by(pod, vmi)]
+    return cluster.among(indexes.POD_BY_CONTROLLER, uid(vmi))
 
 
 def current_pod(vmi: Object, pods: Sequence[Object]) -> Object | None:

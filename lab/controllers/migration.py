@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Awaitable, Callable, Iterable
 
 from lab.client import ApiError, Object
-from lab.controllers import kubevirt, migration_cleanup, migration_limits, migration_policy
+from lab.controllers import indexes, kubevirt, migration_cleanup, migration_limits, migration_policy
 from lab.controllers.addresses import IP_ANNOTATION, MAC_ANNOTATION
 from lab.controllers.instances import current_pod, launcher_pods, pod_down, pod_started
 from lab.controllers.launcher import OVERHEAD_BYTES, launcher_pod
@@ -17,6 +16,7 @@ from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     add_finalizer,
     annotations_of,
+    clone,
     deleting,
     final,
     key,
@@ -32,17 +32,17 @@ from lab.machinery.objects import (
 
 async def reconcile(cluster: Cluster, where: str) -> float | None:
     """Take one migration one step further; seconds to look again while it waits for its turn or a deadline."""
-    migration = cluster.get(MIGRATION, where)
+    migration = cluster.peek(MIGRATION, where)
     if migration is None:
         return None
     if final(migration):
         await migration_cleanup.clean_up(cluster, migration)
         return None
-    wished = copy.deepcopy(migration)
+    wished = clone(migration)
     wished["metadata"].setdefault("labels", {})[kubevirt.VMI_NAME_LABEL] = wished["spec"]["vmiName"]
     if not deleting(wished):
         add_finalizer(wished, kubevirt.MIGRATION_FINALIZER)
-    vmi = cluster.get(VIRTUAL_MACHINE_INSTANCE, f"{namespace(wished)}/{wished['spec']['vmiName']}")
+    vmi = cluster.peek(VIRTUAL_MACHINE_INSTANCE, f"{namespace(wished)}/{wished['spec']['vmiName']}")
     again = None
     if vmi is None or final(vmi):
         set_phase(wished, "Failed")
@@ -77,7 +77,7 @@ async def _step(attempt: Attempt) -> float | None:
 
 def _finish(attempt: Attempt) -> None:
     state = attempt.state
-    attempt.wished.setdefault("status", {})["migrationState"] = copy.deepcopy(state)
+    attempt.wished.setdefault("status", {})["migrationState"] = clone(state)
     if state.get("failed"):
         set_phase(attempt.wished, "Failed")
         attempt.tell("Warning", "FailedMigration", "source node reported migration failed")
@@ -161,7 +161,7 @@ async def _hand_over(attempt: Attempt, source: Object, target: Object) -> None:
     }
     if policy:
         state["migrationPolicyName"] = name(policy)
-    wished = copy.deepcopy(vmi)
+    wished = clone(vmi)
     wished["status"]["migrationState"] = state
     wished["metadata"].setdefault("labels", {})[kubevirt.TARGET_NODE_LABEL] = node_name(target)
     attempt.vmi = await cluster.update(VIRTUAL_MACHINE_INSTANCE, vmi, wished)
@@ -186,30 +186,23 @@ _STEPS: dict[str, Callable[[Attempt], Awaitable[float | None]]] = {
 
 
 def _of_vmi(cluster: Cluster, vmi: Object) -> Iterable[str]:
-    return [
-        key(migration) for migration in cluster.list(MIGRATION, namespace(vmi))
-        if migration["spec"]["vmiName"] == name(vmi)
-    ]
+    return [key(migration) for migration in cluster.among(indexes.MIGRATION_BY_INSTANCE, key(vmi))]
 
 
 def _of_pod(cluster: Cluster, pod: Object) -> Iterable[str]:
     if labels(pod).get("kubevirt.io") != "virt-launcher":
         return []
     owner = labels(pod).get("vm.kubevirt.io/name")
-    return [
-        key(migration) for migration in cluster.list(MIGRATION, namespace(pod))
-        if migration["spec"]["vmiName"] == owner
-    ]
+    return [key(found) for found in cluster.among(indexes.MIGRATION_BY_INSTANCE, f"{namespace(pod)}/{owner}")]
 
 
 def _itself_and_waiting(cluster: Cluster, migration: Object) -> Iterable[str]:
     """A migration that ends makes room for those that wait."""
-    waiting = [key(other) for other in cluster.list(MIGRATION) if phase(other) == "Pending"]
-    return [key(migration), *(waiting if final(migration) else [])]
+    return [key(migration), *(_waiting(cluster, migration) if final(migration) else [])]
 
 
 def _waiting(cluster: Cluster, _: Object) -> Iterable[str]:
-    return [key(other) for other in cluster.list(MIGRATION) if phase(other) == "Pending"]
+    return [key(other) for other in cluster.among(indexes.MIGRATION_BY_PHASE, "Pending")]
 
 
 CONTROLLER = Controller(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-
 from lab.client import Object
-from lab.controllers import kubevirt
+from lab.controllers import indexes, kubevirt
 from lab.controllers.migration_attempt import Attempt
 from lab.kinds import MIGRATION, POD, VIRTUAL_MACHINE_INSTANCE
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     age,
     annotations_of,
+    clone,
     condition,
     deleting,
     dig,
@@ -43,7 +42,7 @@ async def abort(attempt: Attempt) -> None:
     set_condition(attempt.wished, "migrationAbortRequested", "True")
     if attempt.state:
         if not attempt.state.get("abortRequested"):
-            wished = copy.deepcopy(attempt.vmi)
+            wished = clone(attempt.vmi)
             wished["status"]["migrationState"]["abortRequested"] = True
             await attempt.cluster.update(VIRTUAL_MACHINE_INSTANCE, attempt.vmi, wished)
             message = "Migration is ready to be canceled by virt-handler."
@@ -59,7 +58,7 @@ async def abort(attempt: Attempt) -> None:
 
 async def target_lost(attempt: Attempt) -> None:
     """The target pod ended before the guest arrived: the migration failed, the guest goes on at the source."""
-    wished = copy.deepcopy(attempt.vmi)
+    wished = clone(attempt.vmi)
     state = wished["status"]["migrationState"]
     moment = stamp()
     state.setdefault("startTimestamp", moment)
@@ -69,7 +68,7 @@ async def target_lost(attempt: Attempt) -> None:
     attempt.vmi = await attempt.cluster.update(VIRTUAL_MACHINE_INSTANCE, attempt.vmi, wished)
     message = f"VirtualMachineInstance migration uid {uid(attempt.wished)} failed. reason: {state['failureReason']}"
     attempt.cluster.event(VIRTUAL_MACHINE_INSTANCE, attempt.vmi, "Warning", "FailedMigration", message)
-    attempt.wished.setdefault("status", {})["migrationState"] = copy.deepcopy(state)
+    attempt.wished.setdefault("status", {})["migrationState"] = clone(state)
     set_phase(attempt.wished, "Failed")
     attempt.tell("Warning", "FailedMigration", "Migration failed because target pod shutdown during migration")
 
@@ -106,12 +105,12 @@ async def clean_up(cluster: Cluster, migration: Object) -> None:
     vmi = cluster.get(VIRTUAL_MACHINE_INSTANCE, f"{namespace(migration)}/{migration['spec']['vmiName']}")
     mine = dig(vmi, "status", "migrationState", "migrationUid") == uid(migration)
     if vmi is not None and mine and kubevirt.TARGET_NODE_LABEL in labels(vmi):
-        wished = copy.deepcopy(vmi)
+        wished = clone(vmi)
         del wished["metadata"]["labels"][kubevirt.TARGET_NODE_LABEL]
         await cluster.update(VIRTUAL_MACHINE_INSTANCE, vmi, wished)
     if kubevirt.MIGRATION_FINALIZER in finalizers(migration):
         await _end_target(cluster, migration, vmi)
-        wished = copy.deepcopy(migration)
+        wished = clone(migration)
         drop_finalizer(wished, kubevirt.MIGRATION_FINALIZER)
         await cluster.update(MIGRATION, migration, wished)
     await _collect(cluster, migration)
@@ -121,17 +120,18 @@ async def _end_target(cluster: Cluster, migration: Object, vmi: Object | None) -
     """End the target pod of a failed migration, unless the guest has arrived in it after all."""
     if phase(migration) != "Failed":
         return
-    for pod in cluster.list(POD, namespace(migration)):
-        if labels(pod).get(kubevirt.MIGRATION_UID_LABEL) != uid(migration) or final(pod) or deleting(pod):
+    for pod in cluster.among(indexes.POD_BY_MIGRATION, uid(migration)):
+        if final(pod) or deleting(pod):
             continue
         if not node_name(pod) or node_name(pod) != dig(vmi, "status", "nodeName"):
             await cluster.delete(POD, pod)
 
 
 async def _collect(cluster: Cluster, migration: Object) -> None:
+    where = f"{namespace(migration)}/{migration['spec']['vmiName']}"
     finished = [
-        other for other in cluster.list(MIGRATION, namespace(migration))
-        if other["spec"]["vmiName"] == migration["spec"]["vmiName"] and final(other) and not deleting(other)
+        other for other in cluster.among(indexes.MIGRATION_BY_INSTANCE, where)
+        if final(other) and not deleting(other)
     ]
     finished.sort(key=lambda other: (other["metadata"]["creationTimestamp"], name(other)))
     for other in finished[: max(len(finished) - KEPT_FINISHED, 0)]:

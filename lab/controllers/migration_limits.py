@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.client import Object
-from lab.controllers import kubevirt
+from lab.controllers import indexes, kubevirt
 from lab.controllers.instances import current_pod
-from lab.kinds import MIGRATION, VIRTUAL_MACHINE_INSTANCE
+from lab.kinds import VIRTUAL_MACHINE_INSTANCE
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     age,
@@ -57,8 +57,8 @@ def queue_seconds(migration: Object) -> float:
 def _room(cluster: Cluster, migration: Object, vmi: Object) -> bool:
     settings = kubevirt.migration_configuration(cluster)
     running = [
-        other for other in cluster.list(MIGRATION)
-        if uid(other) != uid(migration) and phase(other) not in ("", "Pending") and not final(other)
+        other for phase_ in indexes.HAVE_A_TARGET for other in cluster.among(indexes.MIGRATION_BY_PHASE, phase_)
+        if uid(other) != uid(migration)
     ]
     if len(running) >= int(settings["parallelMigrationsPerCluster"]):
         return False
@@ -68,7 +68,7 @@ def _room(cluster: Cluster, migration: Object, vmi: Object) -> bool:
 
 
 def _source_node(cluster: Cluster, migration: Object) -> str:
-    vmi = cluster.get(VIRTUAL_MACHINE_INSTANCE, f"{namespace(migration)}/{migration['spec']['vmiName']}")
+    vmi = cluster.peek(VIRTUAL_MACHINE_INSTANCE, f"{namespace(migration)}/{migration['spec']['vmiName']}")
     state = dig(vmi, "status", "migrationState", default={})
     if state.get("migrationUid") == uid(migration):
         return str(state.get("sourceNode", ""))
@@ -79,9 +79,9 @@ def backoff(cluster: Cluster, migration: Object) -> float:
     """Seconds left of 20, 40, 80 ... after the failures in a row; only migrations made for an evacuation wait."""
     if kubevirt.EVACUATION_MIGRATION not in annotations_of(migration) or IGNORE_BACKOFF in annotations_of(migration):
         return 0.0
+    where = f"{namespace(migration)}/{migration['spec']['vmiName']}"
     finished = [
-        other for other in cluster.list(MIGRATION, namespace(migration))
-        if other["spec"]["vmiName"] == migration["spec"]["vmiName"] and final(other)
+        other for other in cluster.among(indexes.MIGRATION_BY_INSTANCE, where) if final(other)
     ]
     finished.sort(key=lambda other: (ended(other), name(other)), reverse=True)
     failures = 0

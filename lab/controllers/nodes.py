@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.client import NotFoundError, Object
-from lab.controllers import kubevirt
+from lab.controllers import indexes, kubevirt
 from lab.controllers.runtime import Controller, itself
 from lab.kinds import LEASE, NODE, POD, VIRTUAL_MACHINE_INSTANCE
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     age,
     annotations_of,
+    clone,
     condition,
     condition_true,
     dig,
@@ -93,7 +93,7 @@ class NodeLifecycle:
             node = await _mark_unknown(cluster, node)
         if not condition_true(node, "Ready"):
             await _unready_pods(cluster, node)
-        wished = copy.deepcopy(node)
+        wished = clone(node)
         _taint(wished)
         await cluster.update(NODE, node, wished)
         return min(await check_virt_handler(cluster, where), self._look)
@@ -112,7 +112,7 @@ async def _token(cluster: Cluster, node: Object) -> str:
 
 async def _mark_unknown(cluster: Cluster, node: Object) -> Object:
     was_ready = condition_true(node, "Ready")
-    wished = copy.deepcopy(node)
+    wished = clone(node)
     for type_ in _CONDITIONS:
         set_condition(wished, type_, "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
     if was_ready:
@@ -141,12 +141,12 @@ def _taint(node: Object) -> None:
 
 async def _unready_pods(cluster: Cluster, node: Object) -> None:
     """Mark the pods of a node that is not ready as not ready, so that Services stop using them."""
-    for pod in cluster.list(POD):
-        if node_name(pod) != name(node) or final(pod) or not condition_true(pod, "Ready"):
+    for pod in cluster.among(indexes.LIVING_POD_BY_NODE, name(node)):
+        if not condition_true(pod, "Ready"):
             continue
         latest = cluster.get(POD, key(pod))
         if latest is not None:
-            wished = copy.deepcopy(latest)
+            wished = clone(latest)
             set_condition(wished, "Ready", "False")
             await cluster.update(POD, latest, wished)
             cluster.event(POD, latest, "Warning", "NodeNotReady", "Node is not ready", COMPONENT)
@@ -162,7 +162,7 @@ async def check_virt_handler(cluster: Cluster, where: str) -> float:
     if left > 0:
         return left + 0.5
     if labels(node).get(kubevirt.SCHEDULABLE) == "true":
-        wished = copy.deepcopy(node)
+        wished = clone(node)
         wished["metadata"]["labels"][kubevirt.SCHEDULABLE] = "false"
         await cluster.update(NODE, node, wished)
         message = "virt-handler is not responsive, marking node as unresponsive"
@@ -178,7 +178,7 @@ async def _fail_orphans(cluster: Cluster, node: str) -> None:
         stuck = dig(vmi, "status", "nodeName") == node and phase(vmi) in ("Scheduled", "Running")
         if not stuck or vmi["metadata"]["uid"] in living:
             continue
-        wished = copy.deepcopy(vmi)
+        wished = clone(vmi)
         set_phase(wished, "Failed")
         wished["status"]["reason"] = "NodeUnresponsive"
         await cluster.update(VIRTUAL_MACHINE_INSTANCE, vmi, wished)
@@ -188,7 +188,7 @@ async def _fail_orphans(cluster: Cluster, node: str) -> None:
 
 def _node_of_pod(cluster: Cluster, pod: Object) -> Iterable[str]:
     """A pod that shows itself ready concerns its node only while that is not."""
-    node = cluster.get(NODE, node_name(pod)) if node_name(pod) and condition_true(pod, "Ready") else None
+    node = cluster.peek(NODE, node_name(pod)) if node_name(pod) and condition_true(pod, "Ready") else None
     return [name(node)] if node is not None and not condition_true(node, "Ready") else []
 
 

@@ -45,9 +45,10 @@ class Controller:
 
 
 async def run(config: LabConfig, client: Client, controllers: Sequence[Controller],
-              ready: Callable[[Cluster], Coroutine[Any, Any, None]] | None = None) -> None:
-    """Run the controllers until cancelled; an error of the runtime itself ends all of them."""
-    informers = {kind: Informer(client, kind) for kind in WATCHED_KINDS}
+              ready: Callable[[Cluster], Coroutine[Any, Any, None]] | None = None,
+              kinds: Sequence[Kind] = WATCHED_KINDS) -> None:
+    """Run the controllers until cancelled, with a view of these kinds; an error of the runtime itself ends all."""
+    informers = {kind: Informer(client, kind) for kind in kinds}
     recorder = Recorder(client)
     cluster = Cluster(client, config, informers, recorder)
     for kind, informer in informers.items():

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from lab.client import Object
 from lab.controllers import selectors
+from lab.controllers.load import RESOURCES, Load, requests, required_terms
 from lab.machinery.objects import deleting, dig, final, labels, name, namespace, node_name
 from lab.machinery.quantity import parse
 
 UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-RESOURCES = ("cpu", "memory")
 DEFAULT_MAX_PODS = 110
 
 NOT_CORDONED = "node(s) were unschedulable"
@@ -34,23 +33,31 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What placement depends on: nodes, the pods bound to them, and the volumes of the pod to place."""
+    """What placement depends on: nodes, what is bound to each of them by name, and the volumes of the pod to place."""
 
     nodes: Sequence[Object]
-    pods: Sequence[Object]
+    loads: Mapping[str, Load]
     volumes: Sequence[Object] = ()
     """The PersistentVolumes that the pod's claims are bound to."""
-    by_node: dict[str, list[Object]] = field(init=False)
+    _domains: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        grouped: dict[str, list[Object]] = {name(node): [] for node in self.nodes}
-        for pod in self.pods:
+    @classmethod
+    def of(cls, nodes: Sequence[Object], pods: Iterable[Object], volumes: Sequence[Object] = ()) -> Snapshot:
+        """A snapshot of these pods, on whichever nodes they are."""
+        grouped: dict[str, list[Object]] = {name(node): [] for node in nodes}
+        for pod in pods:
             if node_name(pod) in grouped and not final(pod):
                 grouped[node_name(pod)].append(pod)
-        object.__setattr__(self, "by_node", grouped)
+        return cls(nodes, {node: Load(present) for node, present in grouped.items()}, volumes)
 
-    def node(self, wanted: str) -> Object | None:
-        return next((node for node in self.nodes if name(node) == wanted), None)
+    def domain(self, topology: str, node: Object) -> Sequence[str]:
+        """The names of the nodes that share the node's value of a topology label; none without that label."""
+        if topology not in self._domains:
+            found = self._domains[topology] = {}
+            for other in self.nodes:
+                if topology in labels(other):
+                    found.setdefault(labels(other)[topology], []).append(name(other))
+        return self._domains[topology].get(labels(node).get(topology, ""), ())
 
 
 def fits(pod: Object, node: Object, snapshot: Snapshot) -> Refusal | None:
@@ -62,22 +69,12 @@ def fits(pod: Object, node: Object, snapshot: Snapshot) -> Refusal | None:
         return Refusal((TAINTED,))
     if not _selected(pod, node):
         return Refusal((UNSELECTED,))
-    short = _shortage(pod, node, snapshot.by_node[name(node)])
+    short = _shortage(pod, node, snapshot.loads[name(node)])
     if short:
         return short
     if not all(_volume_reachable(volume, node) for volume in snapshot.volumes):
         return Refusal((VOLUME_ELSEWHERE,))
     return _affinity_refusal(pod, node, snapshot)
-
-
-def requests(pod: Object) -> dict[str, Decimal]:
-    """The sum of the containers' requests, per resource."""
-    total = dict.fromkeys(RESOURCES, Decimal(0))
-    for container in dig(pod, "spec", "containers", default=[]):
-        asked = dig(container, "resources", "requests", default={})
-        for resource in RESOURCES:
-            total[resource] += parse(asked.get(resource, 0))
-    return total
 
 
 def _untolerated(node: Object, tolerations: list[Object]) -> bool:
@@ -93,16 +90,15 @@ def _selected(pod: Object, node: Object) -> bool:
     return selectors.node_selector_matches(required, labels(node), name(node))
 
 
-def _shortage(pod: Object, node: Object, present: Sequence[Object]) -> Refusal | None:
+def _shortage(pod: Object, node: Object, load: Load) -> Refusal | None:
     allocatable = dig(node, "status", "allocatable", default={})
     wanted = requests(pod)
-    used = [requests(other) for other in present]
     reasons, curable = [], True
-    if len(present) >= int(parse(allocatable.get("pods", DEFAULT_MAX_PODS))):
+    if len(load.pods) >= int(parse(allocatable.get("pods", DEFAULT_MAX_PODS))):
         reasons.append("Too many pods")
     for resource in RESOURCES:
         room = parse(allocatable.get(resource, 0))
-        if wanted[resource] and wanted[resource] + sum(each[resource] for each in used) > room:
+        if wanted[resource] and wanted[resource] + load.used[resource] > room:
             reasons.append(f"Insufficient {resource}")
             curable = curable and wanted[resource] <= room
     return Refusal(tuple(reasons), curable) if reasons else None
@@ -113,13 +109,6 @@ def _volume_reachable(volume: Object, node: Object) -> bool:
     return selectors.node_selector_matches(required, labels(node), name(node))
 
 
-def required_terms(pod: Object, kind: str) -> list[Object]:
-    """The required terms of podAffinity or podAntiAffinity."""
-    path = ("spec", "affinity", kind, "requiredDuringSchedulingIgnoredDuringExecution")
-    terms: list[Object] = dig(pod, *path, default=[])
-    return terms
-
-
 def term_selects(term: Object, owner: Object, other: Object) -> bool:
     """Whether an affinity term of one pod selects another pod, by namespace and labels."""
     spaces = term.get("namespaces") or ([] if term.get("namespaceSelector") is not None else [namespace(owner)])
@@ -128,16 +117,10 @@ def term_selects(term: Object, owner: Object, other: Object) -> bool:
     return selectors.matches(term.get("labelSelector"), labels(other))
 
 
-def _same_domain(term: Object, node: Object, other_node: Object) -> bool:
-    topology = term["topologyKey"]
-    value = labels(node).get(topology)
-    return value is not None and labels(other_node).get(topology) == value
-
-
 def neighbours(term: Object, node: Object, snapshot: Snapshot) -> list[Object]:
-    """The pods that run in the node's topology domain of a term."""
+    """The pods that run in the node's topology domain of a term and that it may select."""
     return [
-        pod for other in snapshot.nodes if _same_domain(term, node, other) for pod in snapshot.by_node[name(other)]
+        pod for other in snapshot.domain(term["topologyKey"], node) for pod in snapshot.loads[other].candidates(term)
     ]
 
 
@@ -148,18 +131,17 @@ def _affinity_refusal(pod: Object, node: Object, snapshot: Snapshot) -> Refusal 
     for term in required_terms(pod, "podAntiAffinity"):
         if any(term_selects(term, pod, other) for other in neighbours(term, node, snapshot)):
             return Refusal((ANTI_AFFINITY,), curable=True)
-    for other_node in snapshot.nodes:
-        for other in snapshot.by_node[name(other_node)]:
-            for term in required_terms(other, "podAntiAffinity"):
-                if term_selects(term, other, pod) and _same_domain(term, node, other_node):
-                    return Refusal((EXISTING_ANTI_AFFINITY,), curable=True)
+    for other, load in snapshot.loads.items():
+        for owner, term in load.refusals(pod):
+            if term_selects(term, owner, pod) and other in snapshot.domain(term["topologyKey"], node):
+                return Refusal((EXISTING_ANTI_AFFINITY,), curable=True)
     return None
 
 
 def _affinity_met(term: Object, pod: Object, node: Object, snapshot: Snapshot) -> bool:
     if any(term_selects(term, pod, other) for other in neighbours(term, node, snapshot)):
         return True
-    anywhere = any(term_selects(term, pod, other) for group in snapshot.by_node.values() for other in group)
+    anywhere = any(term_selects(term, pod, other) for load in snapshot.loads.values() for other in load.pods)
     first_of_its_kind = not anywhere and term_selects(term, pod, pod)
     return first_of_its_kind and term["topologyKey"] in labels(node)
 

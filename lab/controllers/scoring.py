@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lab.client import Object
 from lab.controllers import selectors
-from lab.controllers.scheduling import RESOURCES, Snapshot, neighbours, requests, term_selects
+from lab.controllers.load import RESOURCES, requests
+from lab.controllers.scheduling import Snapshot, neighbours, term_selects
 from lab.machinery.objects import dig, labels, name
 from lab.machinery.quantity import parse
 
@@ -52,11 +53,11 @@ def _soft_taints(pod: Object, node: Object) -> float:
 def _free_share(pod: Object, node: Object, snapshot: Snapshot) -> float:
     """Percent of the node's cpu and memory that stays free, averaged."""
     allocatable = dig(node, "status", "allocatable", default={})
-    everyone = [requests(other) for other in snapshot.by_node[name(node)]] + [requests(pod)]
+    load, wanted = snapshot.loads[name(node)], requests(pod)
     shares = []
     for resource in RESOURCES:
         room = float(parse(allocatable.get(resource, 0)))
-        used = float(sum(each[resource] for each in everyone))
+        used = float(load.used[resource] + wanted[resource])
         shares.append(_MAX_SCORE * (room - used) / room if room else 0.0)
     return sum(shares) / len(shares)
 
@@ -64,5 +65,4 @@ def _free_share(pod: Object, node: Object, snapshot: Snapshot) -> float:
 def _siblings(pod: Object, node: Object, snapshot: Snapshot) -> float:
     """One point for each pod of the same owner kind already there: spreads what looks alike."""
     kind = dig(pod, "metadata", "ownerReferences", 0, "kind")
-    present = snapshot.by_node[name(node)]
-    return float(sum(dig(other, "metadata", "ownerReferences", 0, "kind") == kind for other in present))
+    return float(snapshot.loads[name(node)].owner_kinds[kind])

@@ -1,4 +1,4 @@
-"""Services get their addresses: a recorded ClusterIP, and a virtual IP for type LoadBalancer."""
+"""Services get their addresses: a recorded ClusterIP, ports of the nodes, and a virtual IP for type LoadBalancer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ CLUSTER_NETWORK = ipaddress.IPv4Network("10.96.0.0/16")
 CLUSTER_FIRST = 10
 VIRTUAL_NETWORK = ipaddress.IPv4Network("10.77.200.0/24")
 VIRTUAL_FIRST = 10
+NODE_PORTS = range(30000, 32768)
+"""The API server's --service-node-port-range by default."""
 
 
 async def reconcile(cluster: Cluster, where: str) -> float | None:
@@ -25,6 +27,7 @@ async def reconcile(cluster: Cluster, where: str) -> float | None:
     others = [other for other in cluster.list(SERVICE) if key(other) != where]
     wished = copy.deepcopy(service)
     _cluster_address(wished, others)
+    _node_ports(wished, others)
     _virtual_address(cluster, wished, others)
     await cluster.update(SERVICE, service, wished)
     return None
@@ -42,6 +45,17 @@ def _cluster_address(service: Object, others: list[Object]) -> None:
     taken = {dig(other, "spec", "clusterIP") for other in others}
     address = _free(CLUSTER_NETWORK, CLUSTER_FIRST, taken)
     spec.update(clusterIP=address, clusterIPs=[address])
+
+
+def _node_ports(service: Object, others: list[Object]) -> None:
+    """A port of every node for each port of a Service of type NodePort, from Kubernetes' default range."""
+    if service["spec"].get("type") != "NodePort":
+        return
+    taken = {port.get("nodePort") for one in (*others, service) for port in dig(one, "spec", "ports", default=[])}
+    free = (number for number in NODE_PORTS if number not in taken)
+    for port in dig(service, "spec", "ports", default=[]):
+        if not port.get("nodePort"):
+            port["nodePort"] = next(free)
 
 
 def _virtual_address(cluster: Cluster, service: Object, others: list[Object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Iterable
 
@@ -14,6 +13,7 @@ from lab.kinds import PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_
 from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     add_finalizer,
+    clone,
     controlled_by,
     deleting,
     dig,
@@ -36,20 +36,20 @@ _FIRMWARE_NAMESPACE = uuid.UUID("6a1a24a1-4061-4607-8bf4-a3963d0c5895")
 
 async def reconcile(cluster: Cluster, where: str) -> float | None:
     """Bring one VM to its run strategy and report its status."""
-    machine = cluster.get(VIRTUAL_MACHINE, where)
+    machine = cluster.peek(VIRTUAL_MACHINE, where)
     if machine is None:
         return None
-    instance = cluster.get(VIRTUAL_MACHINE_INSTANCE, where)
+    instance = cluster.peek(VIRTUAL_MACHINE_INSTANCE, where)
     if instance is not None and not controlled_by(instance, machine):
         instance = None
-    wished = copy.deepcopy(machine)
+    wished = clone(machine)
     if deleting(machine):
         await _let_go(cluster, wished, instance)
         again = None
     else:
         add_finalizer(wished, kubevirt.VM_FINALIZER)
         again = await _follow_strategy(cluster, wished, instance)
-    instance = cluster.get(VIRTUAL_MACHINE_INSTANCE, where)
+    instance = cluster.peek(VIRTUAL_MACHINE_INSTANCE, where)
     if instance is not None and not controlled_by(instance, machine):
         instance = None
     if instance is not None and final(instance):
@@ -135,7 +135,7 @@ async def _stop(cluster: Cluster, machine: Object, instance: Object) -> None:
 async def _release(cluster: Cluster, instance: Object) -> None:
     """Give up the VM controller's hold on a finished instance."""
     if deleting(instance) and kubevirt.VM_FINALIZER in finalizers(instance):
-        wished = copy.deepcopy(instance)
+        wished = clone(instance)
         drop_finalizer(wished, kubevirt.VM_FINALIZER)
         await cluster.update(VIRTUAL_MACHINE_INSTANCE, instance, wished)
 
@@ -157,7 +157,7 @@ async def _start(cluster: Cluster, machine: Object) -> None:
 
 def new_instance(machine: Object) -> Object:
     """The instance for a VM: its template, with the VM as owner and the firmware's stable uuid."""
-    template = copy.deepcopy(machine["spec"]["template"])
+    template = clone(machine["spec"]["template"])
     meta = template.get("metadata") or {}
     spec = template["spec"]
     firmware = spec["domain"].setdefault("firmware", {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 from lab.client import ApiError, Object
@@ -15,6 +14,7 @@ from lab.machinery.cluster import Cluster
 from lab.machinery.objects import (
     add_finalizer,
     annotations_of,
+    clone,
     condition,
     deleting,
     dig,
@@ -40,11 +40,11 @@ GONE_GRACE_SECONDS = 5.0
 
 async def reconcile(cluster: Cluster, where: str) -> float | None:
     """Bring one VMI on: Pending, Scheduling, Scheduled, then only what depends on its pods."""
-    vmi = cluster.get(VIRTUAL_MACHINE_INSTANCE, where)
+    vmi = cluster.peek(VIRTUAL_MACHINE_INSTANCE, where)
     if vmi is None:
         return None
     pods = launcher_pods(cluster, vmi)
-    wished = copy.deepcopy(vmi)
+    wished = clone(vmi)
     again = None
     if deleting(vmi) and await _finish_deletion(cluster, vmi, pods):
         return None
@@ -72,7 +72,7 @@ async def _finish_deletion(cluster: Cluster, vmi: Object, pods: list[Object]) ->
             _tell(cluster, vmi, "Normal", "SuccessfulDelete", f"Deleted virtual machine pod {name(pod)}")
     if pods or not final(vmi) or kubevirt.VMI_FINALIZER not in finalizers(vmi):
         return False
-    wished = copy.deepcopy(vmi)
+    wished = clone(vmi)
     drop_finalizer(wished, kubevirt.VMI_FINALIZER)
     owner = dig(vmi, "metadata", "ownerReferences", 0, "kind")
     if owner != VIRTUAL_MACHINE.name or cluster.get(VIRTUAL_MACHINE, key(vmi)) is None:
@@ -172,10 +172,10 @@ def _note_memory(vmi: Object) -> None:
 
 async def _mark_pod(cluster: Cluster, vmi: Object, pod: Object) -> None:
     """Keep the readiness gate and the node label of the pod that runs the guest."""
-    latest = cluster.get(POD, key(pod))
+    latest = cluster.peek(POD, key(pod))
     if latest is None or final(latest):
         return
-    wished = copy.deepcopy(latest)
+    wished = clone(latest)
     paused = condition(vmi, "Paused")
     if paused and paused["status"] == "True":
         set_condition(wished, kubevirt.UNPAUSED, "False", "Paused", "the virtual machine is paused")

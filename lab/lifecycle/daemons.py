@@ -33,7 +33,7 @@ def start(
 ) -> int:
     """Start one process, in the namespace of a role if one is given; returns its pid."""
     extra = {"PYTHONPATH": str(Path(lab.__file__).parent.parent), "PATH": checks.search_path(), **(marks or {})}
-    netns = config.namespace(role) if role else None
+    netns = config.node_namespace(role) if role else None
     return processes.spawn(argv, config.name, config.logs(name), netns=netns, extra=extra).pid
 
 
@@ -78,7 +78,7 @@ def missing(config: LabConfig) -> list[str]:
     expected = {
         "API server": "lab.api", "controllers": "lab.controllers", "dnsmasq": "dnsmasq", "Prometheus": "prometheus",
         "Redfish service": "lab.redfish",
-        **{f"agent of {node}": f"--node {node}" for node in config.nodes if power.is_on(config, node)},
+        **{f"agent of {node}": f"--node {node}" for node in config.every_node if power.is_on(config, node)},
     }
     commands = [f"{text} " for pid in processes.marked(config.name) if (text := _command(pid))]
     absent = [name for name, mark in expected.items() if not any(f"{mark} " in command for command in commands)]

@@ -47,7 +47,7 @@ def status(name: str) -> dict[str, object]:
         "processes": len(processes.marked(name)), "missing": daemons.missing(config),
         "nodes_without_power": power.without(config),
         "storage": {name: storage_servers.status(config, name) for name in storage_servers.served(config)},
-        "accelerator": config.accelerator, "orphan": processes.is_orphan(config.owner),
+        "clients": config.clients, "accelerator": config.accelerator, "orphan": processes.is_orphan(config.owner),
         **asyncio.run(_answers(config)),
     }
 

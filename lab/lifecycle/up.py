@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from lab import image, pki, processes, storage
-from lab.agent import volumes
+from lab.agent import container, volumes
 from lab.client import ApiError, Client
 from lab.config import CLIENT_ADDRESS, PROMETHEUS_PORT, REDFISH_USER, LabConfig
 from lab.image import GuestImage, ImageError
@@ -102,6 +102,7 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
         "state_dir": config.state_dir,
         "client_exec": _inside(config, "client"),
         "client_address": CLIENT_ADDRESS,
+        "client_image": f"{container.IMAGE}:here" if config.clients else "",
         "vantages": [{"name": node, "exec": _inside(config, node)} for node in config.nodes],
         "prometheus": {"namespace": "monitoring", "service": f"prometheus:{PROMETHEUS_PORT}"},
         "address_pool": list(POOL),
@@ -121,6 +122,11 @@ def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:
             "unhealthy_seconds": config.unhealthy_seconds,
         },
     }
+
+
+def facts_of(config: LabConfig) -> dict[str, object]:
+    """The facts about a lab that is up, whatever its settings; it is only looked at."""
+    return facts(config, _guest_image(config, lambda _: None))
 
 
 def _inside(config: LabConfig, role: str) -> list[str]:
@@ -171,7 +177,7 @@ async def _start_processes(config: LabConfig, progress: Progress) -> None:
 
 async def _start_cluster(config: LabConfig, progress: Progress) -> None:
     pids = [daemons.start_dhcp(config), daemons.start_api(config), daemons.start_controllers(config)]
-    pids += [daemons.start_agent(config, node) for node in config.nodes]
+    pids += [daemons.start_agent(config, node) for node in config.every_node]
     pids += [daemons.start_prometheus(config), daemons.start_redfish(config)]
     await daemons.wait_for("API server", lambda: daemons.api_healthy(config), pids[1:2], config.logs("api"))
     async with _client(config) as client:
@@ -179,7 +185,7 @@ async def _start_cluster(config: LabConfig, progress: Progress) -> None:
         progress("nodes")
 
         async def nodes_ready() -> bool:
-            return await daemons.ready_nodes(client) == sorted(config.nodes)
+            return await daemons.ready_nodes(client) == sorted(config.every_node)
 
         await daemons.wait_for("nodes", nodes_ready, pids, config.state / "logs")
         await daemons.wait_for("Redfish", lambda: daemons.redfish_ready(config), pids, config.logs("redfish"))

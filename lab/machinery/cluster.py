@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections import deque
@@ -12,11 +11,14 @@ from typing import Any
 
 from lab.client import Client, Informer, Object
 from lab.config import LabConfig
+from lab.grouping import Index
 from lab.kinds import Kind
 from lab.machinery.events import Recorder
-from lab.machinery.objects import deleting, finalizers, key, name, namespace, uid
+from lab.machinery.objects import clone, deleting, finalizers, key, name, namespace, uid
 
 log = logging.getLogger(__name__)
+
+Objects = list[Object]
 
 REMEMBERED_DELETIONS = 500
 OVERLAY_SECONDS = 5.0
@@ -66,31 +68,57 @@ class Cluster:
         self.config = config
         self.event = recorder.event
         self._informers = informers
-        self._written: dict[tuple[Kind, str], _Written] = {}
+        self._written: dict[Kind, dict[str, _Written]] = {}
         self._deleted: deque[str] = deque(maxlen=REMEMBERED_DELETIONS)
 
     def get(self, kind: Kind, object_key: str) -> Object | None:
         """A copy of the object, free to change; None when it is not there."""
         item = self._latest(kind, object_key, self._informers[kind].get(object_key))
-        return copy.deepcopy(item) if item else None
+        return clone(item) if item else None
+
+    def peek(self, kind: Kind, object_key: str) -> Object | None:
+        """The object itself, shared with the cache: do not change it; None when it is not there."""
+        return self._latest(kind, object_key, self._informers[kind].get(object_key))
 
     def list(self, kind: Kind, within: str | None = None) -> list[Object]:
         """All objects of a kind, of one namespace if it is given; shared with the cache: do not change them."""
         cached = {key(item): item for item in self._informers[kind].items()}
-        fresh = [where for (of, where) in self._written if of is kind]
-        for where in fresh:
+        for where in list(self._written.get(kind, ())):
             latest = self._latest(kind, where, cached.get(where))
             if latest is not None:
                 cached[where] = latest
         return [item for item in cached.values() if within is None or namespace(item) == within]
 
+    def among(self, index: Index, value: str) -> Objects:
+        """The objects that the index files under a value; shared with the cache: do not change them."""
+        informer = self._informers[index.kind]
+        found = dict(informer.groups(index).under(value))
+        for where in list(self._written.get(index.kind, ())):
+            latest = self._latest(index.kind, where, informer.get(where))
+            if latest is not None and value in index.values(latest):
+                found[where] = latest
+            else:
+                found.pop(where, None)
+        return list(found.values())
+
+    def unseen(self, kind: Kind) -> Objects:
+        """The own writes to objects of a kind that the watch has not shown yet."""
+        informer = self._informers[kind]
+        shown = {where: informer.get(where) for where in list(self._written.get(kind, ()))}
+        latest = [(self._latest(kind, where, cached), cached) for where, cached in shown.items()]
+        return [item for item, cached in latest if item is not None and item is not cached]
+
+    def changes(self, index: Index, value: str) -> int:
+        """A number that stays while the watch shows no change among the objects under a value."""
+        return self._informers[index.kind].groups(index).changes(value)
+
     def _latest(self, kind: Kind, where: str, cached: Object | None) -> Object | None:
-        written = self._written.get((kind, where))
+        written = self._written.get(kind, {}).get(where)
         if written is None:
             return cached
         seen = cached is not None and _version(cached) >= written.version
         if seen or time.monotonic() > written.deadline:
-            del self._written[kind, where]
+            del self._written[kind][where]
             return cached
         return written.item
 
@@ -98,15 +126,15 @@ class Cluster:
         """Believe this version of the object until the watch shows it or a later one; never a deleted object."""
         if item.get("metadata", {}).get("resourceVersion") and uid(item) not in self._deleted:
             entry = _Written(item, _version(item), time.monotonic() + OVERLAY_SECONDS)
-            self._written[kind, key(item)] = entry
+            self._written.setdefault(kind, {})[key(item)] = entry
         return item
 
     def seen_deleted(self, kind: Kind, item: Object) -> None:
         """The watch reported the deletion: own writes to that object count no more, even if an answer comes late."""
         self._deleted.append(uid(item))
-        written = self._written.get((kind, key(item)))
+        written = self._written.get(kind, {}).get(key(item))
         if written and uid(written.item) == uid(item):
-            del self._written[kind, key(item)]
+            del self._written[kind][key(item)]
 
     async def create(self, kind: Kind, body: Object) -> Object:
         created = await self.client.create(kind, body)

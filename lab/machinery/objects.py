@@ -15,6 +15,13 @@ _WITHOUT_PROBE_TIME = ("Node", "PodDisruptionBudget", "NodeHealthCheck", "FenceA
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
+def clone(value: Any) -> Any:
+    """A copy of plain JSON that shares nothing with it: several times as fast as copy.deepcopy, which expects more."""
+    if isinstance(value, dict):
+        return {key: clone(inner) for key, inner in value.items()}
+    return [clone(inner) for inner in value] if isinstance(value, list) else value
+
+
 def name(item: Object) -> str:
     return str(item["metadata"]["name"])
 

@@ -9,6 +9,8 @@ from typing import Any
 from reports.checks import (
     agreement,
     behaviour,
+    bystanders,
+    clocks,
     consistency,
     continuity,
     control,
@@ -131,5 +133,7 @@ CHECKS = (
     ),
     *_checks(behaviour, applies=_both(_service, consistency.applies)),
     *_checks(hypervisor, phases, applies=_moving),
+    *_checks(clocks, applies=clocks.applies),
+    *_checks(bystanders, applies=bystanders.applies),
     *_checks(leftovers, intact),
 )

@@ -46,8 +46,8 @@ def check_of(probe: Probe) -> Callable[[Evidence], Claim]:
 
 
 def looked_at(probe: Probe) -> Callable[[Evidence], bool]:
-    """Whether a kind of probe belongs to the certificate: without an agent in the guests there are only connections."""
-    return lambda evidence: probe.kind == TCP_NEW or not evidence.load.agentless
+    """Whether a kind of probe belongs to the certificate: where none can be kept there are only new connections."""
+    return lambda evidence: probe.kind == TCP_NEW or not evidence.load.only_opens
 
 
 def kinds(evidence: Evidence | None = None) -> list[str]:

@@ -88,7 +88,7 @@ def check(evidence: Evidence) -> Claim:
 
 def _part(evidence: Evidence, readings: _Readings, migration: Migration) -> Part:
     name = f"{migration.vm} / {migration.vmim}"
-    primary = Stream(TCP_NEW if evidence.load.agentless else UDP, migration.vm)
+    primary = Stream(TCP_NEW if evidence.load.only_opens else UDP, migration.vm)
     pause, reading = _pause(evidence, migration), readings.of(primary)
     if pause is None:
         reason = "the hypervisor did not tell how long the guest paused"

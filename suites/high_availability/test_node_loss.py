@@ -62,7 +62,7 @@ def test_node_loss_fenced_by_an_operator(certification: Certification, power: Po
     check_to_act(certification.cluster)
     with (
         certification.portal() as portal,
-        acting(certification.cluster),
+        acting(certification.cluster, certification.journal),
         certification.observed(portal) as observation,
     ):
         observation.baseline()

@@ -23,9 +23,10 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def namespace(api_server: ApiServer) -> str:
-    """A namespace that no other test uses."""
+    """A namespace that no other test uses, without the ConfigMap that each has from its beginning."""
     name = f"test-{next(_numbers)}"
     assert api_server.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}}).status == 201
+    assert api_server.call("DELETE", f"/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt").status == 200
     return name
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from drainproof.api import HTTP_CHAOS, NAMESPACES, NODES, Cluster
-from drainproof.errors import ApiError, EvictionRefusedError
+from drainproof.errors import ApiError
 from tests.contract.kubectl import Kubectl
 from tests.contract.server import ApiServer, pause, running
 
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def cluster(server: ApiServer) -> Cluster:
-    return Cluster.connect(server.config.kubeconfig)
+    return Cluster.connect(server.config.kubeconfig).impatient
 
 
 @contextmanager
@@ -94,8 +94,9 @@ def test_an_error_code_with_its_headers(cluster: Cluster, server: ApiServer) -> 
     """429 with Retry-After; the request was not carried out."""
     replace = {"code": 429, "headers": {"Retry-After": "1"}}
     with fault(cluster, 2, target="Response", method="POST", replace=replace):
-        with pytest.raises(EvictionRefusedError):
+        with pytest.raises(ApiError) as refused:
             cluster.create(NAMESPACES, {"metadata": {"name": "never"}})
+        assert refused.value.code == 429
         answer = server.call("POST", "/api/v1/namespaces", {"metadata": {"name": "never"}})
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
         assert cluster.find(NAMESPACES, "never") is None

@@ -19,6 +19,7 @@ import pytest
 
 from drainproof.api import INSTANCES, MACHINES, NODE_HEALTH_CHECKS, NODES, PODS, Cluster, Object, Resource
 from drainproof.clock import SystemClock
+from drainproof.journal import Journal
 from drainproof.node import Node
 from drainproof.wait import Deadline, wait
 from lab.client import Client
@@ -240,7 +241,7 @@ def test_the_health_check_fences_the_node_and_gives_it_back(plant: Plant) -> Non
     plant.until("the node is lost", plant.ready, lambda seen: seen == "Unknown")
     SystemClock().sleep(UNHEALTHY + 1)
     assert (plant.switch.asked, plant.check()["status"]["phase"]) == ([], "Paused")
-    with acting(plant.cluster):
+    with acting(plant.cluster, Journal()):
         plant.until("the power is cut", lambda: plant.switch.asked[:1], lambda seen: seen == ["off node-a"])
         plant.silent.clear()
         plant.until("there is a new instance", plant.uid, lambda seen: seen not in ("", before))
@@ -254,7 +255,7 @@ def test_the_node_was_off_before_its_pods_were_given_up(plant: Plant) -> None:
     """While its power cannot be cut, nothing that may still run there is started elsewhere."""
     plant.switch.stuck = True
     plant.silent.add("node-a")
-    with acting(plant.cluster):
+    with acting(plant.cluster, Journal()):
         plant.until("the power is to be cut", lambda: plant.switch.asked, lambda seen: len(seen) > 2)
         assert OUT_OF_SERVICE["key"] not in {key for key, _ in plant.taints()}
         assert plant.pods()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from drainproof import spec
 from drainproof.api import CLAIMS, MACHINES, MIGRATIONS, NAMESPACES, SECRETS, Cluster
-from drainproof.journal import delete_namespace
+from drainproof.namespaces import delete_namespace
 from drainproof.node import Node
 from drainproof.target import Target
 from drainproof.vm import VirtualMachine
@@ -19,6 +20,12 @@ from tests.contract.kubectl import locate
 from tests.lab.lab_access import request
 
 NAMESPACE = "kubectl-drain"
+
+
+@pytest.fixture
+def cluster(target: Target) -> Cluster:
+    """The lab as its owner sees it: what is made here is no run's."""
+    return Cluster.connect(Path(target.kubeconfig))
 
 
 @pytest.fixture

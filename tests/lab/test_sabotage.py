@@ -17,6 +17,7 @@ from drainproof.record import Case
 from drainproof.wait import Deadline, pause
 from fixtures.certification import Certification
 from fixtures.observation import WRITERS, Observation
+from fixtures.observers import Observer
 from reports.judge import judge
 from reports.verdict import CaseVerdict, Verdict
 from tests.lab.conftest import claim, sql
@@ -158,6 +159,7 @@ def test_dead_prometheus_and_stalled_probe_are_unknown(certification: Certificat
 
 def _stop_probe(observation: Observation, seconds: float) -> None:
     probe = next(one for one in observation.observers.running if one.name == "probe")
+    assert isinstance(probe, Observer)
     os.kill(probe.process.pid, signal.SIGSTOP)
     try:
         SystemClock().sleep(seconds)

@@ -17,6 +17,7 @@ from drainproof.vm import LAUNCHER, NAME_LABEL
 from drainproof.wait import Deadline, pause
 from fixtures.certification import Certification
 from fixtures.observation import Observation
+from fixtures.observers import Observer
 from reports.verdict import Verdict
 from scenarios.fault import Proof
 from scenarios.power import PowerDriver
@@ -118,7 +119,8 @@ def test_blinded_observers_and_an_unproved_fault_are_unknown(certification: Cert
 
 @contextmanager
 def _stopped(observation: Observation, *names: str) -> Iterator[None]:
-    pids = [one.process.pid for one in observation.observers.running if one.name in names]
+    running = [one for one in observation.observers.running if isinstance(one, Observer)]
+    pids = [one.process.pid for one in running if one.name in names]
     assert len(pids) == len(names)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)

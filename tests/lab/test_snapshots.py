@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from drainproof.api import (
     Object,
     Resource,
 )
-from drainproof.journal import delete_namespace
+from drainproof.namespaces import delete_namespace
 from drainproof.target import Target
 from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline, wait
@@ -80,6 +81,12 @@ class Bench:
         answer = json.loads(request(self.target, url, json.dumps({"argv": ["/bin/sh", "-ec", script]})))
         assert answer["exitcode"] == 0, answer
         return str(answer["stdout"]).strip()
+
+
+@pytest.fixture
+def cluster(target: Target) -> Cluster:
+    """The lab as its owner sees it: what is made here is no run's."""
+    return Cluster.connect(Path(target.kubeconfig))
 
 
 @pytest.fixture

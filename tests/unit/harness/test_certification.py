@@ -16,6 +16,7 @@ from drainproof.record.manifest import verify
 from drainproof.settings import Load, Profile
 from drainproof.target import Target
 from fixtures.certification import Certification
+from fixtures.entry import Front
 from fixtures.metrics import collect
 from fixtures.observers import ALWAYS, observers_for
 from fixtures.portal import Portal, PortalPlan
@@ -58,7 +59,7 @@ def certification(tmp_path: Path, target: Target) -> Iterator[Certification]:
 
 def test_observers_can_read_their_plan(certification: Certification) -> None:
     """It names the machines, the agents' port, every vantage point of the target, and a port for each exporter."""
-    portal = Portal(certification.plan, (), (), "10.77.2.1", "secret")
+    portal = Portal(certification.plan, (), (), Front("10.77.2.1"), "secret")
     path = certification._write_plan(portal)
     plan = Plan.read(path)
     assert [(vm.name, vm.address) for vm in plan.portal.vms] == [
@@ -87,8 +88,8 @@ def test_workers_of_a_run_share_neither_addresses_nor_ports(target: Target) -> N
 
 def test_guests_that_may_not_be_touched_are_not_waited_for(certification: Certification) -> None:
     """Without agents nobody answers datagrams; all else has to be steady before and after each drain."""
-    portal = Portal(certification.plan, (), (), "10.77.2.1", "secret")
-    with_agents, without = portal.streams(agentless=False), portal.streams(agentless=True)
+    portal = Portal(certification.plan, (), (), Front("10.77.2.1"), "secret")
+    with_agents, without = (portal.streams(Load(agentless=agentless)) for agentless in (False, True))
     assert set(with_agents) - set(without) == {"udp/portal-0", "udp/portal-1", "udp/portal-2"}
     assert {"tcp-new/vip", "tcp-new/portal-2", "http-new/vip", "http-reused/portal-0", "sql/portal-1"} < set(without)
 

@@ -38,7 +38,9 @@ def certification(tmp_path: Path, environment: dict[str, Any], *fixtures: str) -
         config=SimpleNamespace(stash={session.SESSION: session.SessionRecord()}),
     )
     made: Any = session.certification
-    steps: Iterator[Certification] = made.__wrapped__(request, run, None, TARGET, profile, Progress())
+    steps: Iterator[Certification] = made.__wrapped__(
+        request, run, SimpleNamespace(telling=lambda _: None), TARGET, profile, Progress(),
+    )
     found = next(steps)
     assert list(steps) == []
     return found

@@ -28,6 +28,11 @@ class ChaosMesh:
     item: Object | None = None
     born_ns: int = 0
 
+    @property
+    def impatient(self) -> ChaosMesh:
+        """Those who look for trouble must not be kept from it by tries of the client."""
+        return self
+
     def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
         assert resource == HTTP_CHAOS
         assert namespace == "ns"

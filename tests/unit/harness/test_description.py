@@ -22,11 +22,12 @@ def test_the_command_names_all_that_was_asked_for() -> None:
     """A run on another storage class, of other tests or with other workers is not the same run."""
     asked = Asked(
         tests=("storage", "galera"), profile=__file__, target_facts=__file__, storage_class="fast one",
-        keyword="snapshot or clone", workers=3,
+        keyword="snapshot or clone", workers=3, nodes="node-a,node-b", allow_bystanders=True,
     )
     assert parameters(asked, Target(name="real", context="one/two")) == {
         "tests": ("storage", "galera"), "target": "kubeconfig:one/two", "target_facts": __file__, "profile": __file__,
         "storage_class": "fast one", "runs": "runs", "keyword": "snapshot or clone", "workers": 3,
+        "nodes": "node-a,node-b", "allow_bystanders": True, "clients": None, "client_workers": None, "dry_run": False,
     }
 
 

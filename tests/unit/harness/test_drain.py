@@ -15,7 +15,7 @@ from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline
 from scenarios.drain import Drain
 from scenarios.launcher_log import downtime_facts
-from tests.unit.harness.fakes import FakeClock, FakeCluster
+from tests.unit.harness.fakes import FakeCluster
 
 
 def _drain(cluster: FakeCluster, tmp_path: Path, seconds: float = 30) -> list[Event]:
@@ -23,7 +23,7 @@ def _drain(cluster: FakeCluster, tmp_path: Path, seconds: float = 30) -> list[Ev
     fake = cast(Cluster, cluster)
     drain = Drain(fake, "node-a", [VirtualMachine(fake, "vm-0", "ns")], case.events, Journal.of(tmp_path / "run"))
     try:
-        drain.run(Deadline(seconds, FakeClock()))
+        drain.run(Deadline(seconds))
     finally:
         case.close()
     return CaseReader(case.directory).events()
@@ -54,6 +54,9 @@ def test_a_drain_proves_that_it_happened_and_healed(tmp_path: Path) -> None:
     assert (migrated["from"], migrated["to"], migrated["vmim"], migrated["live"]) == (
         "node-a", "node-b", "kubevirt-evacuation-x", True)
     assert _one(events, "proof") == {"happened": True, "healed": True, "reasons": []}
+    assert _one(events, "requests") == {
+        "vms": 1, "requests": 2, "repeats": 0, "by": {"create pods/eviction": 2},
+    }
 
 
 def test_a_restart_is_not_called_a_live_migration(tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ def test_a_drain_that_hangs_uncordons_and_says_what_is_left(tmp_path: Path) -> N
     """The time-out names the pod; the node is schedulable again, and the journal knows it."""
     cluster = FakeCluster(migrates=False)
     with pytest.raises(WaitTimeoutError, match=r"node node-a is drained.*virt-launcher-vm-0-abcde \(Running\)"):
-        _drain(cluster, tmp_path, seconds=5)
+        _drain(cluster, tmp_path, seconds=0.5)
     assert cluster.calls[-1] == "unschedulable=False"
     assert [entry["do"] for entry in Journal.of(tmp_path / "run").entries()] == ["cordon", "uncordoned"]
     events = CaseReader(tmp_path / "run" / "case").events()

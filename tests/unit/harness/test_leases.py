@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from drainproof.allowed import DISRUPTABLE, Allowed
 from drainproof.api import LEASES, NODES, Cluster, Object, Resource
 from drainproof.errors import ApiError, ConflictError, WaitTimeoutError
 from drainproof.journal import Journal
@@ -27,10 +28,12 @@ class LeaseCluster:
 
     nodes: tuple[str, ...] = ("node-a", "node-b", "node-c", "node-d")
     without_agent: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
     away: int = 0
     """How many reads get no answer yet."""
     leases: dict[str, Object] = field(default_factory=dict)
     version: int = 0
+    control_namespace: str = "default"
     before_create: Callable[[str], None] = lambda name: None
     """Called before a lease is created: where a rival comes in between."""
 
@@ -40,7 +43,7 @@ class LeaseCluster:
             raise ApiError("GET leases", 0, "Unreachable", "closed")
         if resource == NODES:
             ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-            marks = {"kubevirt.io/schedulable": "true"}
+            marks = {"kubevirt.io/schedulable": "true", **self.labels}
             return [{"metadata": {"name": name, "labels": marks if name not in self.without_agent else {}},
                      "spec": {}, "status": ready} for name in self.nodes]
         self._check(resource, namespace)
@@ -79,9 +82,8 @@ class LeaseCluster:
         self.leases[body["metadata"]["name"]] = kept
         return copy.deepcopy(kept)
 
-    @staticmethod
-    def _check(resource: Resource, namespace: str | None) -> None:
-        assert (resource, namespace) == (LEASES, "default")
+    def _check(self, resource: Resource, namespace: str | None) -> None:
+        assert (resource, namespace) == (LEASES, self.control_namespace)
 
 
 @dataclass
@@ -97,7 +99,8 @@ class WallClock:
 def claims_of(
     cluster: LeaseCluster, holder: str, directory: Path, clock: Callable[[], datetime] = lambda: NOW
 ) -> NodeClaims:
-    return NodeClaims(cast(Cluster, cluster), holder, Journal.of(directory / holder), clock)
+    journal = Journal.of(directory / holder)
+    return NodeClaims(cast(Cluster, cluster), holder, journal, clock, allowed=Allowed(cluster.nodes))
 
 
 def test_nodes_are_claimed_by_name_and_given_back(tmp_path: Path) -> None:
@@ -241,3 +244,46 @@ def test_who_waits_outlives_an_api_that_is_disturbed(tmp_path: Path) -> None:
     cluster.away = 99
     with pytest.raises(WaitTimeoutError, match="the API does not answer"):
         claimed(claims_of(cluster, "mine", tmp_path), 4, Deadline(10, FakeClock()), told.append).__enter__()
+
+
+def test_only_nodes_that_may_be_disturbed_are_claimed(tmp_path: Path) -> None:
+    """Free, schedulable and not allowed is not claimed; and neither is one that has lost its label since."""
+    cluster = LeaseCluster()
+    mine = replace(claims_of(cluster, "mine", tmp_path), allowed=Allowed(("node-b", "node-d")))
+    assert mine.take(3) == ()
+    assert mine.take(2) == ("node-b", "node-d")
+    assert usable_nodes(cast(Cluster, cluster), mine.allowed) == ["node-b", "node-d"]
+    mine.release(("node-b", "node-d"))
+    labelled = replace(mine, allowed=Allowed(("node-b", "node-d"), by_label=True))
+    assert labelled.take(1) == ()
+    cluster.labels = {DISRUPTABLE: "true"}
+    assert labelled.take(2) == ("node-b", "node-d")
+
+
+def test_a_node_with_machines_of_others_is_left_to_them(tmp_path: Path) -> None:
+    """Others are claimed in its place; without enough of those none is, and the reason is told."""
+    cluster, told = LeaseCluster(), list[str]()
+    mine = replace(claims_of(cluster, "mine", tmp_path), busy=lambda: {"node-a"})
+    assert mine.take(3) == ("node-b", "node-c", "node-d")
+    mine.release(("node-b", "node-c", "node-d"))
+    with pytest.raises(WaitTimeoutError, match="node-a by machines of others"):
+        claimed(mine, 4, Deadline(1, FakeClock()), told.append).__enter__()
+
+
+def test_what_disturbs_everybody_waits_until_nobody_holds_a_node(tmp_path: Path) -> None:
+    """Not even one that may not be disturbed."""
+    cluster = LeaseCluster()
+    other = claims_of(cluster, "other", tmp_path)
+    assert other.take(1) == ("node-a",)
+    mine = replace(claims_of(cluster, "mine", tmp_path), allowed=Allowed(("node-c",)), alone=True)
+    assert mine.take(1) == ()
+    other.release(("node-a",))
+    assert mine.take(1) == ("node-c",)
+
+
+def test_claims_are_kept_where_the_target_says_and_last_as_long_as_the_profile_says(tmp_path: Path) -> None:
+    cluster = LeaseCluster(control_namespace="drainproof")
+    mine = replace(claims_of(cluster, "mine", tmp_path), namespace="drainproof", seconds=7.5)
+    mine.take(1)
+    assert cluster.leases["drainproof-node-node-a"]["spec"]["leaseDurationSeconds"] == 8
+    assert mine.journal.created == ["/apis/coordination.k8s.io/v1/namespaces/drainproof/leases/drainproof-node-node-a"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -73,6 +73,9 @@ class Migrations:
 
     def remove(self, path: str) -> None:
         self.calls.append(f"remove {path}")
+
+    def patient(self, seconds: float) -> Self:
+        return self
 
     def log(self, pod: str, namespace: str, container: str) -> str:
         if pod != "virt-launcher-vm-0-abcde":

@@ -380,14 +380,14 @@ class FakeChecks:
 
 def test_the_labs_pause_is_lifted_for_a_while() -> None:
     checks = FakeChecks({"nhc": ["drainproof-lab"]})
-    with acting(cast(Cluster, checks)) as check:
+    with acting(cast(Cluster, checks), Journal()) as check:
         assert (check["metadata"]["name"], checks.pauses) == ("nhc", {"nhc": []})
     assert checks.pauses == {"nhc": ["drainproof-lab"]}
 
 
 def test_a_check_that_acts_is_left_as_it_is() -> None:
     checks = FakeChecks({"paused": ["an-upgrade"], "acts": []})
-    with acting(cast(Cluster, checks)) as check:
+    with acting(cast(Cluster, checks), Journal()) as check:
         assert check["metadata"]["name"] == "acts"
     assert checks.patches == []
 
@@ -407,6 +407,6 @@ def test_a_check_that_would_act_is_named() -> None:
     FakeChecks({"nhc": ["an-upgrade", "drainproof-lab"]}), FakeChecks({}), FakeChecks({}, installed=False)
 ])
 def test_a_pause_that_somebody_asked_for_is_respected(checks: FakeChecks) -> None:
-    with pytest.raises(CannotRunError, match="No NodeHealthCheck"), acting(cast(Cluster, checks)):
+    with pytest.raises(CannotRunError, match="No NodeHealthCheck"), acting(cast(Cluster, checks), Journal()):
         raise AssertionError("nothing acts")
     assert checks.patches == []

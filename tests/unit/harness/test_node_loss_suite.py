@@ -12,6 +12,7 @@ import pytest
 
 from drainproof.api import Cluster, Object, Resource
 from drainproof.errors import CannotRunError
+from drainproof.journal import Journal
 from drainproof.target import Target
 from fixtures import session
 from fixtures.certification import Certification
@@ -28,6 +29,7 @@ class FakeCertification:
 
     pauses: list[str]
     told: list[str] = field(default_factory=list)
+    journal: Journal = field(default_factory=Journal)
 
     @property
     def cluster(self) -> Cluster:

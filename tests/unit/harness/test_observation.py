@@ -20,6 +20,7 @@ from drainproof.target import Target
 from drainproof.vm import Instance, VirtualMachine
 from drainproof.wait import Deadline
 from fixtures.certification import Certification
+from fixtures.entry import Front
 from fixtures.observation import Observation
 from fixtures.observers import Observers
 from fixtures.portal import Portal, PortalPlan
@@ -90,7 +91,7 @@ def observation(tmp_path: Path) -> Iterator[Observation]:
         journal=Journal.of(tmp_path), anchor=Anchor.take(), progress=Progress(), plan=plan,
         nodes=("node-a", "node-b", "node-c", "node-d"),
     )
-    observed = Observation(certification, Portal(plan, machines, (), "10.0.0.9", "pw"), tmp_path / "plan.json")
+    observed = Observation(certification, Portal(plan, machines, (), Front("10.0.0.9"), "pw"), tmp_path / "plan.json")
     observed.observers = cast(Observers, SteadyObservers())
     yield observed
     case.close()

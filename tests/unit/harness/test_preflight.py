@@ -1,55 +1,27 @@
-"""What a cluster has to offer before a run: what the chosen cases use, and nothing else."""
+"""What a run asks of a cluster before it begins: by the cases that were chosen, and nothing else."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from pathlib import Path
 
 import pytest
 
-from drainproof.api import LEASES, NODES, STORAGE_CLASSES, Cluster, Object, Resource
+from drainproof.api import MACHINE_SNAPSHOTS, NETWORK_CHAOS
 from drainproof.errors import CannotRunError
 from drainproof.settings import Profile
 from drainproof.target import StorageFacts, Target
-from fixtures import session
 from fixtures.observers import ALWAYS
 from fixtures.portal import PortalPlan
-from fixtures.target import preflight
+from fixtures.preflight.cases import SUITES_DIRECTORY, CaseNeeds, collected
 
 TARGET = Target(name="made", guest_image="image", storage_classes=StorageFacts(shared="fast"))
 """Without a Prometheus, and without addresses for guests."""
-PORTAL, DISK = "suites/galera/test_drain.py", "suites/storage/test_moved.py"
 
 
-class Offers:
-    """A cluster of two nodes with one storage class."""
-
-    server = "https://made"
-
-    def version(self) -> str:
-        return "v1.36.2"
-
-    def items(self, resource: Resource, namespace: str | None = None) -> list[Object]:
-        assert resource in (NODES, STORAGE_CLASSES, LEASES)
-        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        names = {STORAGE_CLASSES: ["fast"], NODES: ["node-a", "node-b"], LEASES: []}[resource]
-        labels = {"kubevirt.io/schedulable": "true"}
-        return [{"metadata": {"name": name, "labels": labels}, "spec": {}, "status": ready} for name in names]
-
-
-def refused(portal: bool) -> tuple[str, ...]:
-    try:
-        preflight(cast(Cluster, Offers()), TARGET, Profile(name="p", nodes=2), portal=portal)
-    except CannotRunError as error:
-        return error.reasons
-    return ()
-
-
-def test_a_prometheus_is_needed_for_portals_alone() -> None:
-    """The storage suite measures nothing with it."""
-    assert refused(portal=False) == ()
-    (reason,) = refused(portal=True)
-    assert "no Prometheus" in reason
+@pytest.fixture(scope="module")
+def every_case() -> dict[str, CaseNeeds]:
+    """All cases of the suites, by name."""
+    return {case.name: case for case in collected([str(SUITES_DIRECTORY)])}
 
 
 def test_guest_addresses_are_needed_for_portals_alone() -> None:
@@ -62,24 +34,30 @@ def test_guest_addresses_are_needed_for_portals_alone() -> None:
         PortalPlan.of(Profile(name="p"), Target(name="made"), "r", ALWAYS, portal=False)
 
 
-@pytest.mark.parametrize(
-    ("cases", "portals"),
-    [([["storage", "certification"]], False), ([["storage"], ["certification"]], True), ([["certification"]], True)],
-)
-def test_the_chosen_cases_tell_what_they_use(cases: list[list[str]], portals: bool) -> None:
-    """Whatever path and -k have left of them."""
-    items: Any = [SimpleNamespace(fixturenames=names) for names in cases]
-    assert session._certify_portals(items) is portals
+def test_cases_tell_what_they_use_by_their_marks_and_fixtures(every_case: dict[str, CaseNeeds]) -> None:
+    assert {case.suite for case in every_case.values()} == {"galera", "high_availability", "live_migration", "storage"}
+    assert all(case.portal == (case.suite != "storage") for case in every_case.values())
+    assert every_case["test_drain_of_every_node"].features == frozenset()
+    assert every_case["test_node_loss_fenced_by_taint"].features == {"power", "no_operator"}
+    assert every_case["test_a_drain_through_a_slow_api"].features == {"may_disturb"}
+    assert every_case["test_post_copy"].features == {"post_copy"}
+    assert every_case["test_the_server_fails_over"].features >= {"storage", "storage_failover"}
+    snapshot = every_case["test_writes_go_on_through_a_snapshot"]
+    assert (snapshot.apis, "snapshots" in snapshot.features) == ((MACHINE_SNAPSHOTS,), True)
+    assert every_case["test_a_slow_network"].apis == (NETWORK_CHAOS,)
 
 
-@pytest.mark.parametrize(
-    ("paths", "portals"),
-    [([DISK], False), ([f"{DISK}::test_one", "suites/storage"], False), ([DISK, PORTAL], True), (["suites"], True)],
-)
-def test_a_controller_of_workers_goes_by_the_paths(
-    monkeypatch: pytest.MonkeyPatch, paths: list[str], portals: bool
-) -> None:
-    """It collects no cases itself."""
-    monkeypatch.chdir(session.SUITES.parent)
-    config: Any = SimpleNamespace(args=paths)
-    assert session._asked_for_portals(config) is portals
+def test_only_what_names_and_expressions_choose_is_collected(tmp_path: Path) -> None:
+    """Wherever the command is called from; that there is nothing is an answer too."""
+    chosen = collected([str(SUITES_DIRECTORY)], "writes_go_on and not snapshot", tmp_path)
+    assert sorted(case.name for case in chosen) == [
+        "test_writes_go_on_through_a_drain", "test_writes_go_on_through_a_migration",
+    ]
+    assert not any(case.portal for case in chosen)
+    assert collected([str(SUITES_DIRECTORY / "storage")], "nothing_is_called_so", tmp_path) == ()
+
+
+def test_what_cannot_be_collected_is_told(tmp_path: Path) -> None:
+    (tmp_path / "test_broken.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(CannotRunError, match="cannot be collected: .*nothing_of_that_name"):
+        collected([str(tmp_path / "test_broken.py")])

@@ -36,6 +36,9 @@ class Contents:
         self._refuse("items", resource)
         return [{"metadata": {"name": name}, "spec": dict(spec)} for name, spec in self.kept.items()]
 
+    def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        return body
+
     def patch(self, resource: Resource, name: str, patch: dict[str, Any]) -> Object:
         self._refuse("patch", resource)
         self.kept[name] |= patch["spec"]

@@ -93,10 +93,14 @@ def test_what_was_asked_for_is_known_to_the_record() -> None:
     """With pytest-xdist and without it, whose option is not there then."""
     options = {
         "profile": "quick", "target_facts": None, "storage_class": "fast", "keyword": "drain", "numprocesses": 3,
+        "nodes": "node-b, node-a", "allow_bystanders": True, "clients": "", "client_workers": 0,
     }
     paths = [str(session.SUITES / "storage"), "elsewhere/test_other.py"]
     config: Any = SimpleNamespace(args=paths, getoption=lambda name, *default: options.get(name, *default))
-    expected = Asked(tests=("storage",), profile="quick", storage_class="fast", keyword="drain", workers=3)
+    expected = Asked(
+        tests=("storage",), profile="quick", storage_class="fast", keyword="drain", workers=3, nodes="node-b,node-a",
+        allow_bystanders=True,
+    )
     assert session._asked_for(config) == expected
     del options["numprocesses"]
     assert session._asked_for(config).workers == 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drainproof.spec import VmSpec, claim, scraped_service
+from fixtures.entry import Front
 from fixtures.portal import PortalPlan, machine_spec, member_script
 
 PLAN = PortalPlan(
@@ -66,7 +67,7 @@ def test_the_password_does_not_show_in_a_portal_s_repr() -> None:
     """A record or log that prints the portal does not print its password."""
     from fixtures.portal import Portal
 
-    assert "geheim" not in repr(Portal(PLAN, (), (), "10.0.0.9", "geheim"))
+    assert "geheim" not in repr(Portal(PLAN, (), (), Front("10.0.0.9"), "geheim"))
 
 
 def test_claims_and_scraped_services() -> None:

@@ -21,10 +21,11 @@ def profile(**portal: Any) -> Profile:
 
 
 @pytest.mark.parametrize(("asked", "shared"), [("", "fast"), ("slow", "slow")])
-def test_a_cluster_s_class(tmp_path: Path, asked: str, shared: str) -> None:
+def test_a_cluster_s_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, shared: str) -> None:
     """Only what the certification's disks are made of changes."""
     facts = tmp_path / "facts.toml"
     facts.write_text(FACTS)
+    monkeypatch.setattr(target, "with_prometheus", lambda found: found)
     with target.opened("kubeconfig", facts, profile(), print, storage_class=asked) as found:
         assert found.storage_classes.shared == shared
         assert found.storage_classes.local == "near"
@@ -56,7 +57,7 @@ def test_a_lab_starts_the_server_of_its_class(
 
 def test_nobody_s_lab_is_replaced_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lab that somebody has up without the class is refused, with what to do."""
-    monkeypatch.setattr(target, "_up", lambda _name: {"storage": {"lab-ceph": "running pids 1"}})
+    monkeypatch.setattr(target, "_up", lambda _name: {"storage": {"lab-ceph": "running pids 1"}, "clients": ""})
     monkeypatch.setattr(target, "_lab_call", lambda *_: json.dumps({"name": "unit"}))
     with target.opened("lab:unit", None, profile(), print, storage_class="lab-ceph") as found:
         assert found.name == "unit"

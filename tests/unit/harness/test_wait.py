@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from drainproof.errors import ApiError, NotFoundError, UnexpectedStateError, WaitTimeoutError
-from drainproof.wait import Deadline, answered, pause, wait
+from drainproof.wait import WAKE_SECONDS, Deadline, answered, pause, wait
 from tests.unit.harness.fakes import FakeClock
 
 
@@ -44,6 +46,28 @@ def test_steady_needs_successes_in_a_row() -> None:
 
     wait("steady", look, until=bool, deadline=Deadline(60, FakeClock()), steady=3)
     assert len(seen) == 6
+
+
+def test_however_much_changes_looks_are_a_while_apart() -> None:
+    """In a large cluster every look would find that something has changed since."""
+    clock = FakeClock()
+    looks: list[int] = []
+
+    def look() -> int:
+        looks.append(clock.now_ns)
+        return len(looks)
+
+    class Restless:
+        count = 0
+
+        def await_change(self, after: int, seconds: float) -> None:
+            self.count += 1
+
+    wait(
+        "the twentieth look", look, until=lambda seen: seen == 20, deadline=Deadline(60, clock), every=10,
+        wakened_by=Restless(),
+    )
+    assert [after - before for before, after in pairwise(looks)] == [pytest.approx(1e9 * WAKE_SECONDS)] * 19
 
 
 def test_nested_waits_share_what_is_left() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from drainproof.api import MACHINES, NODES, PODS, Cluster, Object, Resource
 from drainproof.errors import ApiError
+from drainproof.following import PROOF_SECONDS
 from drainproof.record import Event
 from drainproof.record.events import EventLog, read_events
 from drainproof.wait import Deadline, wait
@@ -28,7 +29,7 @@ class WatchedCluster:
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
 
-    def list(self, resource: Resource, namespace: str | None = None) -> Object:
+    def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Object:
         with self.lock:
             self.namespaces.add((resource.plural, namespace))
             if self.failures:
@@ -37,10 +38,15 @@ class WatchedCluster:
         return {"items": self.listed.get(resource, []), "metadata": {"resourceVersion": "1"}}
 
     def watch(
-        self, resource: Resource, namespace: str | None, version: str, seconds: int
+        self, resource: Resource, namespace: str | None, version: str, seconds: int, *, labels: str, fields: str,
+        opened: Callable[[Callable[[], None]], None],
     ) -> Iterator[tuple[str, Object]]:
+        over = threading.Event()
+        opened(over.set)
         yield from self.changes.pop(resource, [])
-        threading.Event().wait(0.01)
+        if seconds == PROOF_SECONDS:
+            yield "BOOKMARK", {"metadata": {"resourceVersion": "9"}}
+        over.wait(10)
 
 
 def node(**status: Any) -> Object:
@@ -108,3 +114,23 @@ def test_an_api_that_is_away_is_written_down_and_asked_again(tmp_path: Path) -> 
     assert len(lost) == 5
     assert all("nobody there" in event.data["reason"] for event in lost)
     assert [event.data["ready"] for event in events if event.kind == "node"] == ["True"]
+
+
+def test_each_watch_proves_at_its_end_that_it_has_told_all(tmp_path: Path) -> None:
+    """What was heard last of each is a proof; and each says when it starts that it tells in order."""
+    events = watched(WatchedCluster({NODES: [node(ready="True")]}), tmp_path, 1)
+    for kind in ("vm", "vmi", "vmim", "pod", "node"):
+        own = [event for event in events if event.object == kind]
+        assert [event.kind for event in own] == ["started", "synced", "stopped"]
+        assert (own[0].data["proved"], own[0].data["unchanged"], own[1].data["by"]) == ("order", False, "bookmark")
+
+
+def test_watches_prove_when_they_are_asked(tmp_path: Path) -> None:
+    """Before an API is taken away, so that what it tells later is told against what was known then."""
+    events = EventLog(tmp_path / "events.jsonl")
+    with watching(cast(Cluster, WatchedCluster()), "ns", events, lambda kind, facts: None) as watches:
+        assert all(one.await_current(10) for one in watches.followings)
+        watches.prove()
+        found = read_events(tmp_path / "events.jsonl")
+    assert sorted(event.object for event in found if event.kind == "synced") == ["node", "pod", "vm", "vmi", "vmim"]
+    events.close()

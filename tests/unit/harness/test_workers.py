@@ -23,6 +23,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from drainproof.allowed import Allowed
 from drainproof.api import Cluster
 from drainproof.errors import CannotRunError
 from drainproof.journal import Journal
@@ -55,9 +56,18 @@ def run(config, cluster, target, profile):
 
 
 session._target, session._run = target, run
-session._connect = lambda target: None
-session.preflight = lambda cluster, target, profile, portal: (HERE / "portal").write_text(str(portal))
+session._connect = lambda target: SimpleNamespace(keep_to=lambda bounds: (HERE / "kept").open("a").write(
+    ",".join(bounds.allowed.nodes) + "\\n"
+))
+session.allowed_nodes = lambda cluster, named: Allowed(tuple(named) or ("node-a",))
 session.SUITES = HERE / "suites"
+
+
+def preflight(cluster, target, profile, cases, **_options):
+    (HERE / "portal").write_text(str(any(case.portal for case in cases)))
+
+
+session.preflight = preflight
 
 
 def publish(directory, stream):
@@ -121,11 +131,13 @@ def test_one_target_and_one_run_for_all_workers(project: Path) -> None:
 
     What one worker could not run reaches the controller: it is told, and the run is no pass.
     """
-    done = run_pytest(project, "-n", "2", "--verdict-exit-code", "-k", "not interrupted", "suites")
+    told = ("--verdict-exit-code", "-k", "not interrupted", "--nodes", "node-b,node-c")
+    done = run_pytest(project, "-n", "2", *told, "suites")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "could not run: This cannot be done; do that." in done.stderr
     assert (project / "opened").read_text().split() == ["target", "closed"]
     assert (project / "published").read_text().split() == ["one"]
+    assert set((project / "kept").read_text().split()) == {"node-b,node-c"}
     written = {path.name.partition("-")[2]: path for path in (project / "runs" / "one").glob("gw*")}
     assert sorted(written) == ["0", "1", "2", "3"]
     assert all(path.read_text() == path.name[2] for path in written.values())
@@ -151,13 +163,13 @@ def test_disk(storage):
     ("arguments", "portals"),
     [
         (("suites/storage",), "False"), (("-k", "disk", "suites"), "False"), (("suites",), "True"),
-        (("-n", "2", "suites/storage"), "False"), (("-n", "2", "-k", "disk", "suites"), "True"),
+        (("-n", "2", "suites/storage"), "False"), (("-n", "2", "-k", "disk", "suites"), "False"),
     ],
 )
 def test_a_cluster_has_to_offer_what_the_chosen_cases_use(
     project: Path, arguments: tuple[str, ...], portals: str
 ) -> None:
-    """Cases of the storage suite certify no portal; a controller of workers goes by the paths, for it collects none."""
+    """Cases of the storage suite certify no portal; a controller of workers has the cases collected beside it."""
     (project / "suites" / "storage").mkdir()
     (project / "suites" / "storage" / "test_disk.py").write_text(DISK_TEST)
     done = run_pytest(project, *arguments)

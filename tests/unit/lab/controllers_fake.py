@@ -11,6 +11,7 @@ from typing import Any, cast
 from lab.client import Client, ConflictError, Informer, NotFoundError, Object
 from lab.config import LabConfig
 from lab.controllers.runtime import WATCHED_KINDS, Reconcile
+from lab.grouping import Groups, Index
 from lab.kinds import POD, Kind
 from lab.machinery.cluster import Cluster
 from lab.machinery.events import Recorder
@@ -149,6 +150,12 @@ class FakeInformer:
 
     def items(self) -> list[Object]:
         return self._api.all(self._kind)
+
+    def groups(self, index: Index) -> Groups:
+        groups = Groups(index)
+        for item in self.items():
+            groups.put(key(item), item)
+        return groups
 
 
 def cluster_of(api: FakeApi, state_dir: str = "") -> Cluster:

@@ -9,6 +9,7 @@ import pytest
 
 from lab.api import patch
 from lab.api.errors import StatusError
+from lab.api.server_side_apply import APPLY_PATCH
 from lab.api.strategic import strategic_merge
 from lab.kinds import CONFIG_MAP, NODE, POD, SERVICE, VIRTUAL_MACHINE
 
@@ -83,9 +84,9 @@ def test_json_patches_that_fail(operation: dict[str, Any]) -> None:
 
 
 def test_types_by_kind() -> None:
-    """Strategic patches are for core kinds; server-side apply is refused with the way out."""
+    """Strategic patches are for core kinds; server-side apply is no patch of this module."""
     patch.check_type(NODE, patch.STRATEGIC_PATCH)
-    for kind, media in ((VIRTUAL_MACHINE, patch.STRATEGIC_PATCH), (NODE, patch.APPLY_PATCH), (NODE, "text/plain")):
+    for kind, media in ((VIRTUAL_MACHINE, patch.STRATEGIC_PATCH), (NODE, APPLY_PATCH), (NODE, "text/plain")):
         with pytest.raises(StatusError) as error:
             patch.check_type(kind, media)
         assert error.value.code == 415

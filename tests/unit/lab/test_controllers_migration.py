@@ -9,8 +9,8 @@ import pytest
 
 from lab.client import Object
 from lab.controllers import evacuation, migration, migration_limits, migration_policy
-from lab.kinds import KUBEVIRT, MIGRATION, MIGRATION_POLICY, NAMESPACE, NODE, POD, VIRTUAL_MACHINE_INSTANCE
-from lab.machinery.objects import condition_true, now, phase, stamp
+from lab.kinds import KUBEVIRT, MIGRATION, MIGRATION_POLICY, NAMESPACE, NODE, POD, VIRTUAL_MACHINE_INSTANCE, Kind
+from lab.machinery.objects import clone, condition_true, now, phase, stamp
 from tests.unit.lab.controllers_fake import FakeApi, cluster_of, node, reconcile, running_pod, vmi
 
 WHERE = "demo/mig"
@@ -260,6 +260,25 @@ def test_a_marked_instance_gets_one_evacuation() -> None:
     made = api.all(MIGRATION)
     assert [item["spec"] for item in made] == [{"vmiName": "vm", "priority": "system-critical"}]
     assert made[0]["metadata"]["annotations"] == {"kubevirt.io/evacuationMigration": "node-a"}
+
+
+def test_who_arrives_elsewhere_while_others_are_evacuated_is_not_evacuated_again() -> None:
+    """Evacuating a whole node takes longer than a migration: its machines are looked at anew, one by one."""
+
+    class Busy(FakeApi):
+        async def create(self, kind: Kind, body: Object, namespace: str | None = None) -> Object:
+            if kind is MIGRATION and body["spec"]["vmiName"] == "first":
+                there = clone(self.there(VIRTUAL_MACHINE_INSTANCE, "demo/second"))
+                there["status"].update(nodeName="node-b", evacuationNodeName=None)
+                self.objects[VIRTUAL_MACHINE_INSTANCE.name, "demo/second"] = there
+            return await super().create(kind, body, namespace)
+
+    api = Busy()
+    api.given(NODE, node("node-a"))
+    for name in ("first", "second"):
+        guest(api, name, evacuationNodeName="node-a")
+    reconcile(api, evacuation.reconcile, "node-a")
+    assert [item["spec"]["vmiName"] for item in api.all(MIGRATION)] == ["first"]
 
 
 def test_the_drain_taint_evacuates_what_does_not_tolerate_it() -> None:

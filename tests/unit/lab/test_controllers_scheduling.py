@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from lab.client import Object
+from lab.client import Client, Informer, Object
+from lab.config import LabConfig
 from lab.controllers import scheduler, scoring
 from lab.controllers.scheduling import Snapshot, fits, refusal_message
 from lab.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from lab.machinery.cluster import Cluster
+from lab.machinery.events import Recorder
 from lab.machinery.objects import condition, node_name
 from tests.unit.lab.controllers_fake import FakeApi, node, reconcile
 
@@ -32,7 +35,7 @@ def apart(app: str = "portal") -> Object:
 
 
 def refusals(wanted: Object, *nodes: Object, pods: tuple[Object, ...] = ()) -> dict[str, Any]:
-    snapshot = Snapshot(nodes, pods)
+    snapshot = Snapshot.of(nodes, pods)
     found = {entry["metadata"]["name"]: fits(wanted, entry, snapshot) for entry in nodes}
     return {name: refusal for name, refusal in found.items() if refusal}
 
@@ -118,9 +121,9 @@ def test_preferences_decide_and_then_the_emptier_node() -> None:
     term = {"labelSelector": {"matchLabels": {"app": "portal"}}, "topologyKey": HOSTNAME}
     shy = pod("p", affinity={"podAntiAffinity": {PREFERRED: [{"weight": 100, "podAffinityTerm": term}]}})
     nodes = [node("a"), node("b")]
-    alike = Snapshot(nodes, [pod("x", on="a")])
+    alike = Snapshot.of(nodes, [pod("x", on="a")])
     assert scoring.best(shy, nodes, alike)["metadata"]["name"] == "b"
-    loaded = Snapshot(nodes, [pod("x", on="a", app="other", memory="2Gi")])
+    loaded = Snapshot.of(nodes, [pod("x", on="a", app="other", memory="2Gi")])
     assert scoring.best(pod("p"), nodes, loaded)["metadata"]["name"] == "b"
 
 
@@ -131,7 +134,7 @@ def test_three_pods_that_avoid_each_other_get_three_nodes() -> None:
         api.given(NODE, node(name))
     for at in range(3):
         api.given(POD, pod(f"p{at}", affinity=apart()))
-    reconcile(api, scheduler.reconcile, "pods")
+    reconcile(api, scheduler.Scheduler().reconcile, "pods")
     assert len({node_name(entry) for entry in api.all(POD)} - {""}) == 3
     assert api.reasons(POD) == ["Scheduled"] * 3
 
@@ -140,13 +143,13 @@ def test_a_refusal_is_told_once_and_lifted_when_a_node_comes() -> None:
     api = FakeApi()
     api.given(NODE, node("a", unschedulable=True))
     api.given(POD, pod("p"))
-    reconcile(api, scheduler.reconcile, "pods", times=3)
+    reconcile(api, scheduler.Scheduler().reconcile, "pods", times=3)
     assert api.reasons(POD) == ["FailedScheduling"]
     told = condition(api.there(POD, "demo/p"), "PodScheduled")
     assert told is not None
     assert (told["status"], told["reason"]) == ("False", "Unschedulable")
     api.given(NODE, node("b"))
-    reconcile(api, scheduler.reconcile, "pods")
+    reconcile(api, scheduler.Scheduler().reconcile, "pods")
     assert node_name(api.there(POD, "demo/p")) == "b"
 
 
@@ -158,7 +161,7 @@ def test_a_claim_that_waits_for_its_consumer_gets_the_node_first() -> None:
     claim = {"metadata": {"name": "data"}, "spec": {"storageClassName": "lab-local"}, "status": {"phase": "Pending"}}
     api.given(PERSISTENT_VOLUME_CLAIM, claim)
     api.given(POD, pod("p", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]))
-    reconcile(api, scheduler.reconcile, "pods")
+    reconcile(api, scheduler.Scheduler().reconcile, "pods")
     marks = api.there(PERSISTENT_VOLUME_CLAIM, "demo/data")["metadata"]["annotations"]
     assert marks == {"volume.kubernetes.io/selected-node": "a"}
     assert node_name(api.there(POD, "demo/p")) == ""
@@ -176,7 +179,7 @@ def test_pods_whose_volumes_are_still_being_made_avoid_each_other() -> None:
         api.given(PERSISTENT_VOLUME_CLAIM, claim)
         volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": f"data-{at}"}}]
         api.given(POD, pod(f"p{at}", affinity=apart(), volumes=volumes))
-    reconcile(api, scheduler.reconcile, "pods", times=2)
+    reconcile(api, scheduler.Scheduler().reconcile, "pods", times=2)
     claims = api.all(PERSISTENT_VOLUME_CLAIM)
     chosen = [item["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] for item in claims]
     assert sorted(chosen) == ["a", "b", "c"]
@@ -186,5 +189,34 @@ def test_a_missing_claim_is_named() -> None:
     api = FakeApi()
     api.given(NODE, node("a"))
     api.given(POD, pod("p", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "absent"}}]))
-    reconcile(api, scheduler.reconcile, "pods")
+    reconcile(api, scheduler.Scheduler().reconcile, "pods")
     assert 'persistentvolumeclaim "absent" not found' in api.events[0][2]
+
+
+def test_what_is_on_a_node_is_summed_up_anew_when_the_watch_or_an_own_write_changes_it() -> None:
+    """The scheduler remembers loads from one placement to the next."""
+    informer = Informer(cast(Client, None), POD)
+    silent = cast(Recorder, type("Silent", (), {"event": None}))
+    cluster = Cluster(cast(Client, None), LabConfig(), {POD: informer}, silent)
+    place, nodes = scheduler.Scheduler(), [node("a"), node("b")]
+
+    def memory() -> dict[str, int]:
+        loads = place._loads(cluster, nodes, versioned("new", 99))
+        return {name: int(load.used["memory"]) >> 20 for name, load in loads.items()}
+
+    informer._apply("ADDED", versioned("x", 1, on="a"))
+    assert memory() == {"a": 512, "b": 0}
+    cluster.remember(POD, versioned("y", 2, on="b"))
+    assert memory() == {"a": 512, "b": 512}
+    informer._apply("ADDED", versioned("y", 2, on="b"))
+    assert memory() == {"a": 512, "b": 512}
+    informer._apply("MODIFIED", {**versioned("x", 3, on="a"), "status": {"phase": "Succeeded"}})
+    assert memory() == {"a": 0, "b": 512}
+    informer._apply("DELETED", versioned("y", 4, on="b"))
+    assert memory() == {"a": 0, "b": 0}
+
+
+def versioned(name: str, version: int, on: str = "") -> Object:
+    item = pod(name, on=on)
+    item["metadata"].update(uid=f"uid-{name}", resourceVersion=str(version))
+    return item

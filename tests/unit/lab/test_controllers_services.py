@@ -10,7 +10,7 @@ import yaml
 
 from lab.client import Object
 from lab.config import LabConfig
-from lab.controllers import balancer, endpoints, services
+from lab.controllers import balancer, endpoints, node_ports, services
 from lab.kinds import ENDPOINT_SLICE, POD, SERVICE
 from lab.monitoring import discovery, prometheus
 from tests.unit.lab.controllers_fake import FakeApi, reconcile, running_pod
@@ -208,3 +208,28 @@ def test_prometheus_is_reached_by_a_service_without_a_selector() -> None:
     assert [kind.name for kind, _ in objects] == ["Service", "EndpointSlice"]
     assert "selector" not in objects[0][1]["spec"]
     assert objects[1][1]["endpoints"][0]["addresses"] == ["10.77.0.3"]
+
+
+def test_ports_of_the_nodes_are_given_once_and_a_wanted_one_is_kept() -> None:
+    api = FakeApi()
+    wished = {"name": "http", "port": 80, "nodePort": 30000}
+    api.given(SERVICE, service("other", type="NodePort", ports=[wished]))
+    api.given(SERVICE, service(type="NodePort", ports=[{"name": "http", "port": 80}]))
+    for name in ("other", "portal"):
+        reconcile(api, services.reconcile, f"demo/{name}", times=2)
+    given = [api.there(SERVICE, f"demo/{name}")["spec"]["ports"][0]["nodePort"] for name in ("other", "portal")]
+    assert given == [30000, 30001]
+
+
+def test_every_node_answers_at_its_own_address() -> None:
+    shown = service(type="NodePort", ports=[{"name": "http", "port": 80, "nodePort": 30001}])
+    shown["metadata"]["namespace"] = "demo"
+    entry = {
+        "metadata": {"namespace": "demo", "labels": {"kubernetes.io/service-name": "portal"}},
+        "endpoints": [{"addresses": ["10.77.1.10"], "conditions": {"ready": True}}],
+        "ports": [{"name": "http", "port": 8080}],
+    }
+    (front,) = node_ports.fronts("10.77.0.11", [shown], [entry])
+    assert (front.address, front.port, front.backends) == ("10.77.0.11", 30001, (("10.77.1.10", 8080),))
+    balanced_one = {**shown, "spec": {**shown["spec"], "type": "LoadBalancer"}}
+    assert node_ports.fronts("10.77.0.11", [balanced_one], [entry]) == ()
