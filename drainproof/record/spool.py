@@ -25,7 +25,6 @@ LATE_MOST: Final = 2**32 - 1
 HEADER_BYTES: Final = 4096
 _COUNT_AT: Final = HEADER_BYTES
 ROWS_AT: Final = 2 * HEADER_BYTES
-_COUNT: Final = struct.Struct("<Q")
 _PLAIN: Final = struct.Struct("<qqIHBB")
 _KEYED: Final = struct.Struct("<qqIHBBq")
 _END: Final = struct.Struct("<q")
@@ -77,7 +76,9 @@ class Spool:
         self._mask = capacity - 1
         self._memory = mmap.mmap(fd, ROWS_AT + capacity * self._size)
         self._rows: Rows = np.frombuffer(self._memory, self.dtype, capacity, ROWS_AT)
-        self._written: int = _COUNT.unpack_from(self._memory, _COUNT_AT)[0]
+        # One aligned store of eight bytes: `struct` zeroes its buffer first, and a reader, or a kill, would find that.
+        self._count = memoryview(self._memory)[_COUNT_AT : _COUNT_AT + 8].cast("Q")
+        self._written: int = self._count[0]
 
     @classmethod
     def create(cls, streams: Sequence[str], *, keyed: bool = False, capacity: int = 1 << 18) -> Spool:
@@ -103,7 +104,7 @@ class Spool:
     @property
     def written(self) -> int:
         """How many rows were begun so far, by whichever process writes."""
-        return int(_COUNT.unpack_from(self._memory, _COUNT_AT)[0])
+        return self._count[0]
 
     def append(
         self, stream: int, intended_ns: int, start_ns: int, end_ns: int, outcome: int, key: int = NO_KEY
@@ -119,7 +120,7 @@ class Spool:
         else:
             _PLAIN.pack_into(self._memory, where, start_ns, end_ns, late, stream, outcome, 0)
         self._written = slot + 1
-        _COUNT.pack_into(self._memory, _COUNT_AT, slot + 1)
+        self._count[0] = slot + 1
         return slot
 
     def begin(self, stream: int, intended_ns: int, start_ns: int, key: int = NO_KEY) -> int:
@@ -153,5 +154,6 @@ class Spool:
     def close(self) -> None:
         """Let go of the memory and of the descriptor."""
         del self._rows
+        self._count.release()
         self._memory.close()
         os.close(self.fd)

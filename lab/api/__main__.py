@@ -16,6 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from lab import pki
 from lab.api import app, bootstrap, netns
+from lab.api.audit import auditing
 from lab.api.context import build_context
 from lab.api.proxy import Dialer
 from lab.config import FABRIC_ADDRESS, FABRIC_API_PORT, LabConfig
@@ -50,7 +51,7 @@ async def serve(config: LabConfig, middlewares: Sequence[Middleware] = ()) -> No
         context = build_context(dialer, token, f"127.0.0.1:{config.api_port}", ca)
         bootstrap.populate(context.resources)
         application = app.build(context)
-        application.middlewares.extend(middlewares)
+        application.middlewares.extend((auditing(config.logs("audit")), *middlewares))
         runner = web.AppRunner(
             application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=STOP_SECONDS,
             handler_cancellation=True,

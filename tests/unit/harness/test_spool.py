@@ -269,6 +269,23 @@ def test_what_a_killed_process_wrote_into_its_spool_is_there() -> None:
     spool.close()
 
 
+def test_the_count_is_never_seen_half_written() -> None:
+    """Whoever reads beside the writer sees it grow: a count that falls would make samples vanish, or come twice."""
+    spool = Spool.create(STREAMS, capacity=1 << 10)
+    child = subprocess.Popen([sys.executable, "-c", WRITING, str(spool.fd)], cwd=PROJECT, pass_fds=[spool.fd])
+    seen, fallen = 0, 0
+    try:
+        while seen < 200_000:
+            now = spool.written
+            fallen += now < seen
+            seen = max(seen, now)
+    finally:
+        child.kill()
+        child.wait()
+    assert fallen == 0
+    spool.close()
+
+
 def test_a_shard_whose_writer_was_killed_holds_what_was_drained(shard: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", TAKING, str(shard)], cwd=PROJECT, stdout=subprocess.PIPE)
     assert child.stdout is not None

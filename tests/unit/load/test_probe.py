@@ -134,7 +134,7 @@ def test_no_answer_in_time_is_a_timeout(plan: Plan, benches: Callable[[Plan], Be
     assert bench.reasons() == {"no answer"}
     durations = [end - start for _, _, start, end, _ in bench.rows()]
     assert min(durations) >= 200 * MS
-    assert sorted(durations)[len(durations) // 2] < 300 * MS
+    assert sorted(durations)[len(durations) // 2] < 2000 * MS  # long before a kernel gives up
 
 
 def test_a_refused_connection_is_an_error(plan: Plan, benches: Callable[[Plan], Bench]) -> None:
