@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import api_latency, certificate, certification, checkers, comparison, fleet, lab_figures
+from bench import api_latency, certificate, certification, checkers, comparison, fidelity, fleet, lab_figures
 from bench.figure import Figure
 
 MEASUREMENTS = (
     checkers.measure, certificate.measure, lab_figures.measure, api_latency.measure, certification.measure,
-    comparison.measure, fleet.measure,
+    comparison.measure, fidelity.measure, fleet.measure,
 )
 
 

@@ -27,7 +27,7 @@ from drainproof.wait import Deadline
 from drainproof.watch_events import break_off, watch_events
 
 MANAGER = "drainproof"
-"""The field manager of everything that is applied, and the user agent: so audit logs name who asked."""
+"""The field manager of what is applied and patched, and the user agent: so audit logs name who asked."""
 REQUEST = "drainproof.io/request"
 """Annotation of what was created: a random mark of the request that made it."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -158,7 +158,8 @@ class Cluster:
         self, resource: Resource, name: str, patch: Mapping[str, Any], namespace: str | None = None
     ) -> Object:
         """A JSON merge patch."""
-        return self._json(Request("PATCH", resource.path(namespace, name), body=dict(patch), content_type=MERGE))
+        path, manager = resource.path(namespace, name), {"fieldManager": MANAGER}
+        return self._json(Request("PATCH", path, manager, body=dict(patch), content_type=MERGE))
 
     def delete(
         self, resource: Resource, name: str, namespace: str | None = None, *, grace_seconds: int | None = None

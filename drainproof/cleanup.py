@@ -19,9 +19,10 @@ from drainproof.heartbeat import Heartbeat, Pulses, pulses, run_of_lease
 from drainproof.journal import Journal
 from drainproof.journal.copy import PREFIX, ClusterCopy
 from drainproof.journal.reopening import cluster_of
-from drainproof.leases import CONTROL_NAMESPACE, DURATION_SECONDS, holder_of, nodes_in_use
+from drainproof.leases import CONTROL_NAMESPACE, DURATION_SECONDS, holder_of
+from drainproof.leases import PREFIX as NODE_PREFIX
 from drainproof.namespaces import delete_namespace
-from drainproof.ownership import OURS, run_of
+from drainproof.ownership import OURS, process_mark, run_of
 from drainproof.remedies import Remedies
 from drainproof.retained import removed
 from drainproof.undo import NAMESPACE_SECONDS, Step, Undo
@@ -109,21 +110,22 @@ def leavings_in(
 
     `namespace` is the control namespace; runs to `skip` are undone otherwise. A run that lives is named and left alone.
     """
-    found, leases = Leavings(), look(cluster, namespace)
     kept = [str(item["metadata"]["name"]) for item in cluster.items(CONFIG_MAPS, namespace, labels=OURS)]
     journals = {name.removeprefix(PREFIX) for name in kept if name.startswith(PREFIX)}
     spaces = {str(item["metadata"]["name"]): run_of(item) for item in cluster.items(NAMESPACES, labels=OURS)}
+    # Last: a run makes its heartbeat first, so that one that begins just now is not taken for one without.
+    found, leases = Leavings(), look(cluster, namespace)
     for run_id in sorted({*journals, *leases.runs, *spaces.values()} - {"", *skip}):
         journal = Journal(copy=ClusterCopy(cluster, namespace, run_id) if run_id in journals else None)
         if why := _why_alive(run_id, journal.opening, leases):
             found.alive.append(f"run {run_id} {why} and is left alone")
             continue
-        undo = Undo(journal, cluster, Remedies.of(facts, ""), partial(_other, leases, run_id))
+        undo = Undo(journal, cluster, Remedies.of(facts, ""), partial(_other, cluster, namespace, run_id, look))
         known = journal.left_anywhere.names("namespace")
         found.add(run_id, _end_observers(run_id))
         found.add(run_id, undo.steps())
         found.add(run_id, (
-            Step(f"delete namespace {name}, which the run has made", partial(_delete, cluster, name))
+            Step(f"delete namespace {name}, which the run has made", partial(_delete, cluster, name, run_id))
             for name, owner in sorted(spaces.items()) if owner == run_id and name not in known
         ))
         found.add(run_id, _forget_leases(cluster, namespace, run_id, leases))
@@ -180,8 +182,7 @@ def _steps_here(run_id: str, journal: Journal, remedies: Remedies) -> Iterator[S
     copied = "control_namespace" in opened
     whole = Journal(journal.path, ClusterCopy(cluster, namespace, run_id) if copied else None)
     heartbeat = Heartbeat(cluster, namespace, run_id, DURATION_SECONDS) if copied else None
-    held = nodes_in_use(cluster, namespace=namespace)
-    yield from Undo(whole, cluster, remedies, lambda node: _unless(run_id, held.get(node, ""))).steps()
+    yield from Undo(whole, cluster, remedies, partial(_other, cluster, namespace, run_id, pulses)).steps()
     yield from _forget(whole, heartbeat)
 
 
@@ -190,7 +191,10 @@ def _abandon(journal: Journal) -> str:
     return "its lab will be taken down whole"
 
 
-def _delete(cluster: Cluster, name: str) -> str:
+def _delete(cluster: Cluster, name: str, run_id: str) -> str:
+    found = cluster.find(NAMESPACES, name)
+    if found is not None and run_of(found) != run_id:
+        return f"namespace {name} does not bear the run's label any more and is left alone"
     with removed(cluster, name):
         delete_namespace(cluster, name, Deadline(NAMESPACE_SECONDS))
     return f"namespace {name} deleted"
@@ -227,13 +231,12 @@ def closed(journal: Journal, heartbeat: Heartbeat | None) -> str:
     return "nothing of it is left"
 
 
-def _other(leases: Pulses, run_id: str, node: str) -> str:
-    return _unless(run_id, leases.holder(node))
-
-
-def _unless(run_id: str, holder: str) -> str:
-    """The holder of a claim, unless it is this run."""
-    return "" if holder.startswith(f"{run_id}/") else holder
+def _other(cluster: Cluster, namespace: str, run_id: str, look: Callable[[Cluster, str], Pulses], node: str) -> str:
+    """Who else claims a node and lives, at the moment: somebody may have thought long before he said yes."""
+    lease = cluster.find(LEASES, f"{NODE_PREFIX}{node}", namespace)
+    if lease is None or holder_of(lease).startswith(f"{run_id}/"):
+        return ""
+    return look(cluster, namespace).holder(node)
 
 
 def _why_alive(run_id: str, opening: dict[str, Any], leases: Pulses) -> str:
@@ -245,13 +248,19 @@ def _why_alive(run_id: str, opening: dict[str, Any], leases: Pulses) -> str:
 
 
 def _is_elsewhere(opening: dict[str, Any]) -> bool:
-    """Whether the run was started on another host, which alone can tell whether its process lives."""
-    return bool(opening) and opening.get("host", socket.gethostname()) != socket.gethostname()
+    """Whether the run was started on another host, or in another container, which alone can tell whether it lives."""
+    if not opening:
+        return False
+    there, here = str(opening.get("process", "")).split(), process_mark(psutil.Process().pid).split()
+    shut_off = bool(there and here) and there[0] == here[0] and there[1] != here[1]
+    return shut_off or opening.get("host", socket.gethostname()) != socket.gethostname()
 
 
 def _process_lives(opening: dict[str, Any]) -> bool:
     if not opening or _is_elsewhere(opening):
         return False
+    if known := opening.get("process"):
+        return process_mark(opening["pid"]) == str(known)
     with contextlib.suppress(psutil.Error):
         return bool(psutil.Process(opening["pid"]).create_time() == opening["born"])
     return False

@@ -14,16 +14,17 @@ from drainproof.api import LEASES, Cluster
 from drainproof.clock import Clock, SystemClock
 from drainproof.errors import ApiError, ConflictError
 from drainproof.journal.copy import PREFIX
+from drainproof.leases import DURATION_SECONDS, RENEWALS, holder_of, is_stale, stamp, system_now
 from drainproof.leases import PREFIX as NODE_PREFIX
-from drainproof.leases import RENEWALS, holder_of, is_stale, stamp, system_now
 from drainproof.resources import Object
 from drainproof.wait import Deadline, pause
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 1.5
-"""After so many of its renewals' periods a lease of one who lives has been renewed."""
-LONGEST_LOOK_SECONDS = 60.0
+LOOK_AGAIN = 1.0
+"""After so many of its durations a lease of one who lives has been renewed, whatever trouble he met."""
+LONGEST_LOOK_SECONDS = 600.0
+"""A lease that lasts longer than anybody waits for is not taken for dead."""
 
 
 @dataclass(frozen=True)
@@ -122,18 +123,23 @@ def pulses(
 ) -> Pulses:
     """Look at the leases of all runs, and at those that seem dead again after a while.
 
-    The clocks of those who renew may differ from this one: dead is only who has not renewed between two looks either.
+    The clocks of those who renew may differ from this one: dead is only who has not renewed between two looks either,
+    which are as far apart as his lease lasts.
     """
     first = _leases(cluster, namespace)
     stale = {name: lease for name, lease in first.items() if is_stale(lease, now())}
     if not stale:
         return Pulses(first, frozenset())
-    periods = [float((lease.get("spec") or {}).get("leaseDurationSeconds") or 0) for lease in stale.values()]
-    seconds = min(LONGEST_LOOK_SECONDS, LOOK_AGAIN * max(periods) / RENEWALS)
+    stale = {name: lease for name, lease in stale.items() if _lasts(lease) <= LONGEST_LOOK_SECONDS}
+    seconds = LOOK_AGAIN * max(map(_lasts, stale.values()), default=0.0)
     pause(seconds, Deadline(seconds, clock or SystemClock()))
     second = _leases(cluster, namespace)
     dead = {name for name, lease in stale.items() if name in second and _renewed(second[name]) == _renewed(lease)}
     return Pulses(second, frozenset(dead))
+
+
+def _lasts(lease: Object) -> float:
+    return float((lease.get("spec") or {}).get("leaseDurationSeconds") or DURATION_SECONDS)
 
 
 def _leases(cluster: Cluster, namespace: str) -> dict[str, Object]:
@@ -142,4 +148,5 @@ def _leases(cluster: Cluster, namespace: str) -> dict[str, Object]:
 
 
 def _renewed(lease: Object) -> object:
-    return (lease.get("spec") or {}).get("renewTime")
+    spec = lease.get("spec") or {}
+    return spec.get("holderIdentity"), spec.get("renewTime")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from drainproof.allowed import Allowed
 from drainproof.api import LEASES, NODES, Cluster, Object
+from drainproof.clock import Clock, SystemClock
 from drainproof.errors import ApiError, ConflictError, DrainproofError
 from drainproof.journal import Journal
 from drainproof.node import takes_machines
@@ -44,7 +45,10 @@ def system_now() -> datetime:
 def nodes_in_use(
     cluster: Cluster, now: Callable[[], datetime] = system_now, namespace: str = CONTROL_NAMESPACE
 ) -> dict[str, str]:
-    """The nodes that are claimed at the moment, each with its holder."""
+    """The nodes that are claimed at the moment, each with its holder, as far as this machine's wall clock can tell.
+
+    Good enough to tell people, and to count nodes; nothing is taken from anybody by it.
+    """
     leases = [lease for lease in cluster.items(LEASES, namespace) if node_of(lease)]
     return {node_of(lease): holder_of(lease) for lease in leases if not is_stale(lease, now())}
 
@@ -59,6 +63,31 @@ def usable_nodes(
     held = nodes_in_use(cluster, namespace=namespace)
     nodes = [node for node in cluster.items(NODES) if allowed is None or allowed.permits(node)]
     return [node["metadata"]["name"] for node in nodes if takes_machines(node) or node["metadata"]["name"] in held]
+
+
+@dataclass
+class Looks:
+    """What one who wants a node has seen of the leases of others: dead is whose holder has not renewed it all the time.
+
+    Measured on this process' own steady clock, from the first look at it to the last: the times in a lease are those of
+    another machine's wall clock, which may be minutes off. Time in which nobody looked does not count, because the
+    holder may have met the same trouble of the API; who looks has to look more often than a lease is renewed.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    _seen: dict[str, tuple[object, int, int]] = field(default_factory=dict)
+    """By name: what its holder changes by renewing it, when that was first seen, and when last."""
+
+    def is_dead(self, lease: Object) -> bool:
+        """Take a look at a lease: whether it was seen unchanged for as long as its holder said it would last."""
+        name, spec, now = lease["metadata"]["name"], lease.get("spec") or {}, self.clock.monotonic_ns()
+        seconds = float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
+        beat = lease["metadata"].get("resourceVersion"), spec.get("holderIdentity"), spec.get("renewTime")
+        before, since, last = self._seen.get(name, (None, now, now))
+        if before != beat or now - last > seconds / RENEWALS * 1e9:
+            since = now
+        self._seen[name] = beat, since, now
+        return now - since > seconds * 1e9
 
 
 @dataclass(frozen=True)
@@ -79,11 +108,14 @@ class NodeClaims:
     """Whether nobody else may hold any node, allowed or not: what is disturbed is everybody's."""
     busy: Callable[[], Collection[str]] = field(default=tuple, kw_only=True)
     """The nodes that somebody else's machines are on: they are not claimed."""
+    looks: Looks = field(default_factory=Looks, kw_only=True, repr=False)
+    """By which the claims of the dead are known."""
 
     def others(self) -> dict[str, str]:
         """The nodes that others hold at the moment, each with its holder."""
-        held = nodes_in_use(self.cluster, self.now, self.namespace)
-        return {node: holder for node, holder in held.items() if holder != self.holder}
+        leases = [lease for lease in self.cluster.items(LEASES, self.namespace) if node_of(lease)]
+        live = [lease for lease in leases if holder_of(lease) != self.holder and not self.looks.is_dead(lease)]
+        return {node_of(lease): holder_of(lease) for lease in live}
 
     def take(self, count: int) -> tuple[str, ...]:
         """Claim that many schedulable nodes, or none: then the result is empty.
@@ -142,7 +174,7 @@ class NodeClaims:
         try:
             if stale is None:
                 self.cluster.create(LEASES, self._lease(node), self.namespace)
-            elif is_stale(stale, self.now()) or holder_of(stale) == self.holder:
+            elif holder_of(stale) == self.holder or self.looks.is_dead(stale):
                 stale["spec"] = self._lease(node)["spec"]
                 self.cluster.update(LEASES, stale, self.namespace)
             else:
@@ -242,7 +274,7 @@ def _waits_for(claims: NodeClaims, count: int) -> str:
 
 
 def is_stale(lease: Object, now: datetime) -> bool:
-    """Whether its holder has not renewed it for longer than he said he would."""
+    """Whether its holder has not renewed it for longer than he said he would, if his clock and this one agree."""
     spec = lease.get("spec") or {}
     renewed, seconds = spec.get("renewTime"), spec.get("leaseDurationSeconds", DURATION_SECONDS)
     return not renewed or datetime.fromisoformat(renewed) + timedelta(seconds=seconds) < now

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from drainproof.api import NODES, PODS, Cluster, Object
+from drainproof.errors import CannotRunError
 
 RUNS_MACHINES = "kubevirt.io/schedulable"
 
@@ -16,6 +17,14 @@ class Node:
 
     cluster: Cluster
     name: str
+
+    def refuse_cordoned(self) -> None:
+        """Raises CannotRunError when it is cordoned already: who has done that is not to find it uncordoned."""
+        if self.cluster.get(NODES, self.name).get("spec", {}).get("unschedulable"):
+            raise CannotRunError(
+                f"Node {self.name} has been cordoned by somebody else since it was claimed; it is left so. Repeat the "
+                "run when its maintenance is over, or use other nodes."
+            )
 
     def cordon(self) -> None:
         """Mark the node unschedulable."""

@@ -7,6 +7,7 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from drainproof.resources import Object
 
@@ -64,3 +65,18 @@ def who_am_i() -> str:
     except (KeyError, OSError):  # a container may run under a number that has no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
+
+
+def process_mark(pid: int) -> str:
+    """What tells a process from any other: boot, pid namespace, pid and start, with spaces between; empty if unknown.
+
+    The start is counted in ticks since the boot, as proc_pid_stat(5) tells it: a time of day would be another one after
+    every step of the wall clock. Empty for a process that is gone, and where there is no /proc.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name of the program, in parentheses, may hold spaces.
+        ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()} {pid} {ticks}"
+    except (OSError, IndexError):
+        return ""

@@ -41,7 +41,8 @@ class Request:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    body: Any = None
+    body: Any = field(default=None, repr=False)
+    """Of a Secret, or a machine's first configuration; no traceback shows it."""
     content_type: str = "application/json"
     repeat: Repeat = Repeat.SAFE
     json: bool = True
@@ -67,7 +68,7 @@ class Answer:
     code: int = 0
     reason: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    text: str = ""
+    text: str = field(default="", repr=False)
     error: Exception | None = None
 
     @property

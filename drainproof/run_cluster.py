@@ -7,16 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from drainproof.allowed import Allowed, NotAllowedError
-from drainproof.api import NAMESPACES, NODE_HEALTH_CHECKS, NODES, VOLUME_SNAPSHOT_CONTENTS, Cluster
+from drainproof.api import (
+    CONFIG_MAPS,
+    LEASES,
+    NAMESPACES,
+    NODE_HEALTH_CHECKS,
+    NODES,
+    PODS,
+    VOLUME_SNAPSHOT_CONTENTS,
+    Cluster,
+)
+from drainproof.journal.copy import PREFIX as RUN_PREFIX
+from drainproof.leases import PREFIX as NODE_PREFIX
 from drainproof.ownership import Owner
 from drainproof.resources import Object, Resource
 
 PREFIX = "drainproof-"
 """Begins the name of every namespace of a run, and of every object of a run elsewhere."""
-CONTROL_KINDS = ("leases", "configmaps")
-"""What runs keep in the control namespace: claims, heartbeats and journals."""
-GUARDED_ELSEWHERE = (VOLUME_SNAPSHOT_CONTENTS.plural, NODE_HEALTH_CHECKS.plural)
-"""Kinds without a namespace whose names are not the run's to choose; who changes one first sees that it is its own."""
+LAB_PAUSE = "drainproof-lab"
+"""The pause request that the embedded lab puts on its own NodeHealthCheck; no other is ever taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +46,28 @@ class Bounds:
         if plural == NODES.plural:
             self.allowed.check(name)
         elif namespace is not None:
-            control = namespace == self.control_namespace and plural in CONTROL_KINDS and name.startswith(PREFIX)
-            if not self._is_own(namespace) and not control:
+            if not self.is_own(namespace) and not (namespace == self.control_namespace and self._keeps(plural, name)):
                 raise NotAllowedError(f"{plural} {name} in namespace {namespace} is not the run's: it is left alone")
-        elif plural not in GUARDED_ELSEWHERE and not self._is_own(name):
+        elif not self.is_own(name):
             raise NotAllowedError(f"{plural} {name} is not the run's: it is left alone")
 
-    def _is_own(self, name: str) -> bool:
+    def is_own(self, name: str) -> bool:
+        """Whether a namespace, or what has none, is the run's by its name."""
         return name == self.namespace or name.startswith(f"{self.namespace}-")
+
+    def _keeps(self, plural: str, name: str) -> bool:
+        """What a run keeps in the control namespace: claims of nodes, its heartbeat, its journal; no other run's."""
+        if plural == LEASES.plural and name.startswith(NODE_PREFIX):
+            return True
+        return plural in (LEASES.plural, CONFIG_MAPS.plural) and name == f"{RUN_PREFIX}{self.owner.run_id}"
 
 
 class RunCluster(Cluster):
     """A cluster through which nothing can be changed until bounds are set, and afterwards nothing outside of them.
 
     The last guard, behind every fault and every drain, so that no mistake of theirs reaches what others own. Every
-    object that is made is marked as the run's. Evictions are not looked at: a pod does not say what a drain is for;
-    a drain has cordoned its node before.
+    object that is made is marked as the run's. Where the name does not tell whose an object is, or where it is, it is
+    looked at first: pods of others that are evicted, contents of snapshots, NodeHealthChecks.
     """
 
     _bounds: Bounds | None = None
@@ -77,7 +92,10 @@ class RunCluster(Cluster):
         self, resource: Resource, name: str, patch: Mapping[str, Any], namespace: str | None = None
     ) -> Object:
         """As a Cluster's, within the bounds."""
-        self._check(resource.plural, name, namespace)
+        if resource == NODE_HEALTH_CHECKS:
+            self._check_pause(name, patch)
+        else:
+            self._check(resource.plural, name, namespace)
         return super().patch(resource, name, patch, namespace)
 
     def update(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
@@ -105,14 +123,38 @@ class RunCluster(Cluster):
         super().act(resource, name, namespace, action, body)
 
     def evict(self, pod: str, namespace: str) -> None:
-        """As a Cluster's, once bounds are set."""
-        self._settled("pods", pod)
+        """As a Cluster's, of the run's own pods and of whatever is on a node that may be disturbed."""
+        bounds = self._settled(PODS.plural, pod)
+        if not bounds.is_own(namespace):
+            # A pod of a stateful set comes back under its name, on another node.
+            found = self.find(PODS, pod, namespace)
+            if found is not None:
+                bounds.allowed.check(str(found["spec"].get("nodeName") or "(none yet)"))
         super().evict(pod, namespace)
 
     def _check(self, plural: str, name: str, namespace: str | None) -> Bounds:
         bounds = self._settled(plural, name)
-        bounds.check(plural, name, namespace)
+        if plural == VOLUME_SNAPSHOT_CONTENTS.plural:
+            self._check_content(bounds, name)
+        else:
+            bounds.check(plural, name, namespace)
         return bounds
+
+    def _check_content(self, bounds: Bounds, name: str) -> None:
+        """Its name is the snapshot controller's choice: it is the run's if the snapshot is that it belongs to."""
+        for found in self.items(VOLUME_SNAPSHOT_CONTENTS, fields=f"metadata.name={name}"):
+            snapshot = found["spec"].get("volumeSnapshotRef") or {}
+            if not bounds.is_own(str(snapshot.get("namespace") or "")):
+                raise NotAllowedError(f"{VOLUME_SNAPSHOT_CONTENTS.plural} {name} is not the run's: it is left alone")
+
+    def _check_pause(self, name: str, patch: Mapping[str, Any]) -> None:
+        """A check may be paused, or freed of the lab's own pause; whoever else has paused it has a reason."""
+        self._settled(NODE_HEALTH_CHECKS.plural, name)
+        held = set(self.get(NODE_HEALTH_CHECKS, name)["spec"].get("pauseRequests") or []) - {LAB_PAUSE}
+        wanted = patch.get("spec") or {}
+        if set(patch) != {"spec"} or set(wanted) != {"pauseRequests"} or not held <= set(wanted["pauseRequests"] or []):
+            others = f"paused by {', '.join(sorted(held))}" if held else "and more than its pause was to be changed"
+            raise NotAllowedError(f"{NODE_HEALTH_CHECKS.plural} {name} is not the run's, {others}: it is left alone")
 
     def _settled(self, plural: str, name: str) -> Bounds:
         if self._bounds is None:

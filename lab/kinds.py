@@ -95,7 +95,7 @@ KUBEVIRT = Kind(
 )
 MIGRATION_POLICY = Kind(
     "migrations.kubevirt.io", "v1alpha1", "migrationpolicies", "MigrationPolicy",
-    namespaced=False, status=True, custom=True, categories=("all",),
+    namespaced=False, status=True, custom=True,
 )
 
 _CHAOS_GROUP = "chaos-mesh.org"

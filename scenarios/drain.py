@@ -47,8 +47,8 @@ class Drain:
     def run(self, deadline: Deadline) -> None:
         """Drain the node, see the virtual machines Ready elsewhere, uncordon it whatever happened, record the proof.
 
-        Raises CannotRunError, before anything is done, when a pod on it has no controller and would be lost, and
-        WaitTimeoutError when pods or machines did not leave in time.
+        Raises CannotRunError, before anything is done, when a pod on it has no controller and would be lost, or when
+        somebody else has cordoned it, and WaitTimeoutError when pods or machines did not leave in time.
         """
         asked_before = self.cluster.requests
         if lost := Node(self.cluster, self.node).unmanaged_pods():
@@ -57,6 +57,9 @@ class Drain:
                 "remove them, or use other nodes."
             )
         with self._copies() as copies:
+            Node(self.cluster, self.node).refuse_cordoned()
+            # A cordon that the journal does not take is not made, and nothing is uncordoned for it either.
+            self.journal.cordon(self.node)
             self._run(copies, asked_before, deadline)
 
     def _run(self, copies: Followed, asked_before: Requests, deadline: Deadline) -> None:
@@ -89,7 +92,6 @@ class Drain:
             yield copies
 
     def _cordon(self) -> None:
-        self.journal.cordon(self.node)
         Node(self.cluster, self.node).cordon()
         self.events.add("drain", "cordoned", self.node)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from drainproof.allowed import NotAllowedError
 from drainproof.api import Cluster, Object, Objects
 from drainproof.errors import ApiError, EvictionRefusedError, NotFoundError
 from drainproof.followed import Followed
@@ -116,6 +117,9 @@ class Evictions:
             self.cluster.evict(name, namespace)
         except EvictionRefusedError as error:
             code, message = error.code, error.message
+        except NotAllowedError as error:
+            # Another of its name by now, elsewhere; if it is not, the drain does not end, and says what is left.
+            code, message = 404, str(error)
         except NotFoundError as error:
             code, message = error.code, "gone already"
         except ApiError as error:

@@ -38,7 +38,12 @@ class ExtraMachine:
         return self.machine.name
 
     def inject(self, deadline: Deadline) -> Proof:
-        """Cordon, create, and see that KubeVirt finds no place; raises UnexpectedStateError when it runs."""
+        """Cordon, create, and see that KubeVirt finds no place; raises UnexpectedStateError when it runs.
+
+        Raises CannotRunError, before anything is done, when somebody else has cordoned one of the nodes.
+        """
+        for name in self.nodes:
+            Node(self.cluster, name).refuse_cordoned()
         for name in self.nodes:
             self.journal.cordon(name)
             self._cordoned.append(name)

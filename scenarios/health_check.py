@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from drainproof.api import NODE_HEALTH_CHECKS, Cluster, Object
 from drainproof.errors import CannotRunError, NotFoundError
 from drainproof.journal import Journal
+from drainproof.run_cluster import LAB_PAUSE
 from drainproof.wait import Deadline, wait
 
-LAB_PAUSE = "drainproof-lab"
-"""The pause request that the embedded lab puts on its own check; no other is ever taken away."""
 STATUS_SECONDS = 30.0
 
 

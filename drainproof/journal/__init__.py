@@ -19,7 +19,7 @@ import psutil
 from drainproof.errors import ApiError
 from drainproof.journal.copy import ClusterCopy
 from drainproof.journal.entries import CLOSE, ENDS, OPEN, VOID, Entry, Left, parsed, united
-from drainproof.ownership import who_am_i
+from drainproof.ownership import process_mark, who_am_i
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ class Journal:
         process = psutil.Process()
         self._begin(
             OPEN, "", kubeconfig=kubeconfig, context=context, lab=lab, control_namespace=control_namespace, facts=facts,
-            server=server, pid=process.pid, born=process.create_time(), host=socket.gethostname(), who=who_am_i(),
+            server=server, pid=process.pid, born=process.create_time(), process=process_mark(process.pid),
+            host=socket.gethostname(), who=who_am_i(),
         )
 
     @property

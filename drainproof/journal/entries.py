@@ -27,14 +27,15 @@ class Left:
         """What entries in their order leave; one that is void was written for a change that was not made."""
         left: dict[str, dict[str, Entry]] = {kind: {} for kind in ENDS}
         begun = {ended: kind for kind, ended in ENDS.items()}
-        for entry in entries:
+        entries = list(entries)
+        void = {entry.get("id") for entry in entries if entry["do"] == VOID}
+        # A void entry does not stand for an earlier one of its name, which may be in force.
+        for entry in (entry for entry in entries if entry.get("id") is None or entry["id"] not in void):
             what = entry["do"]
             if what in left:
                 left[what][entry["name"]] = entry
             elif what in begun:
                 left[begun[what]].pop(entry["name"], None)
-            elif what == VOID:
-                _take_back(left, entry["id"])
         return cls({kind: dict(sorted(items.items())) for kind, items in left.items()})
 
     def names(self, kind: str) -> list[str]:
@@ -42,12 +43,6 @@ class Left:
 
     def __bool__(self) -> bool:
         return any(self.by_kind.values())
-
-
-def _take_back(left: Mapping[str, dict[str, Entry]], mark: str) -> None:
-    for items in left.values():
-        for name in [name for name, entry in items.items() if entry.get("id") == mark]:
-            del items[name]
 
 
 def united(*sources: Iterable[Entry]) -> list[Entry]:
@@ -61,9 +56,12 @@ def united(*sources: Iterable[Entry]) -> list[Entry]:
 
 
 def parsed(line: str) -> Entry | None:
-    """An entry, or None for a line that was not written to its end: a disk was full, or a machine stopped."""
+    """An entry, or None for what is none: a line that was not written to its end, or what somebody else has written."""
     try:
         entry = json.loads(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) and "do" in entry else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("do"), str):
+        return None
+    named = isinstance(entry.get("name"), str) and entry["name"]
+    return entry if named or entry["do"] not in {*ENDS, *ENDS.values()} else None

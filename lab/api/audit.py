@@ -28,8 +28,8 @@ Event = dict[str, Any]
 def auditing(file: Path) -> Middleware:
     """A middleware that adds a line for every request of a client once it is answered; one older file is kept.
 
-    Writes that were carried out are logged with what was sent (level Request), all else, and Secrets, without (level
-    Metadata), as audit.k8s.io/v1 has it.
+    Writes are logged with what was sent (level Request), all else, and Secrets, without (level Metadata), as
+    audit.k8s.io/v1 has it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = logging.Logger("audit")
@@ -43,7 +43,7 @@ def auditing(file: Path) -> Middleware:
         answer = await handler(request)
         asked = attributes(request.method, request.path, request.query)
         event = _event(request, asked, answer.status, received)
-        if answer.status < 400 and asked.verb in WRITES and asked.full_resource not in UNSAID:
+        if asked.verb in WRITES and asked.full_resource not in UNSAID:
             event |= await _sent(request)
         lines.info("%s", json.dumps(event))
         return answer

@@ -150,7 +150,13 @@ def _secret(_: Store, body: Object) -> None:
     body.setdefault("type", "Opaque")
 
 
+def _event(_: Store, body: Object) -> None:
+    body.setdefault("reportingComponent", "")
+    body.setdefault("reportingInstance", "")
+
+
 _FILLERS: dict[str, Callable[[Store, Object], None]] = {
     "Namespace": _namespace, "Pod": _pod, "Service": _service, "PersistentVolumeClaim": _claim,
     "PersistentVolume": _volume, "StorageClass": _storage_class, "PodDisruptionBudget": _budget, "Secret": _secret,
+    "Event": _event,
 }

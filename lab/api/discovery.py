@@ -104,7 +104,7 @@ def _resources(group: str, version: str) -> list[Object]:
     if group == SUBRESOURCES_GROUP:
         names = [f"virtualmachineinstances/{name}" for name in INSTANCE_SUBRESOURCES]
         names += [f"virtualmachines/{name}" for name in MACHINE_SUBRESOURCES]
-        return [{"name": name, "singularName": "", "namespaced": True, "kind": "", "verbs": []} for name in names]
+        return [{"name": name, "singularName": "", "namespaced": True, "kind": "", "verbs": None} for name in names]
     if group in REVIEWS:
         return [
             {"name": plural, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": ["create"]}
@@ -120,13 +120,20 @@ def _resources(group: str, version: str) -> list[Object]:
 def _resource(kind: Kind) -> Object:
     entry: Object = {
         "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.name,
-        "verbs": list(_CUSTOM_VERBS if kind.custom else _VERBS),
+        "verbs": _verbs(kind),
     }
     if kind.short_names:
         entry["shortNames"] = list(kind.short_names)
     if kind.categories:
         entry["categories"] = list(kind.categories)
     return entry
+
+
+def _verbs(kind: Kind) -> list[str]:
+    """What can be done with a kind; namespaces are deleted one by one only."""
+    if kind.name == "Namespace":
+        return [verb for verb in _VERBS if verb != "deletecollection"]
+    return list(_CUSTOM_VERBS if kind.custom else _VERBS)
 
 
 def _subresource_entries(kind: Kind) -> tuple[_Entry, ...]:
@@ -163,7 +170,7 @@ def aggregated(core: bool) -> Object:
 def _aggregated_resources(group: str, version: str) -> list[Object]:
     if group in REVIEWS:
         return [{
-            "resource": plural, "responseKind": {"group": group, "version": version, "kind": kind},
+            "resource": plural, "responseKind": {"group": "", "version": "", "kind": kind},
             "scope": "Namespaced" if namespaced else "Cluster", "singularResource": kind.lower(), "verbs": ["create"],
         } for plural, kind, namespaced in REVIEWS[group]]
     return [
@@ -173,11 +180,12 @@ def _aggregated_resources(group: str, version: str) -> list[Object]:
 
 
 def _aggregated_resource(kind: Kind) -> Object:
-    own = {"group": kind.group, "version": kind.version}
+    # A built-in kind is named without its own group and version; a subresource's answer of another group is not.
+    own = {"group": kind.group, "version": kind.version} if kind.custom else {"group": "", "version": ""}
     entry: Object = {
         "resource": kind.plural, "responseKind": {**own, "kind": kind.name},
         "scope": "Namespaced" if kind.namespaced else "Cluster", "singularResource": kind.singular,
-        "verbs": list(_VERBS),
+        "verbs": _verbs(kind),
     }
     if kind.short_names:
         entry["shortNames"] = list(kind.short_names)
@@ -186,7 +194,7 @@ def _aggregated_resource(kind: Kind) -> Object:
     subresources = [
         {
             "subresource": name, "verbs": list(verbs),
-            "responseKind": {"group": group or kind.group, "version": version or kind.version, "kind": answer},
+            "responseKind": {"group": group or own["group"], "version": version or own["version"], "kind": answer},
         }
         for name, answer, verbs, group, version in _subresource_entries(kind)
     ]

@@ -8,6 +8,7 @@ from lab.api import binding, deletion, eviction, nodes, older_versions, options,
 from lab.api.caller import Attributes, Caller
 from lab.api.context import Context
 from lab.api.errors import Object, StatusError, bad_request, method_not_allowed, unknown_path
+from lab.api.lists import Page
 from lab.api.negotiate import PARTIAL, PLAIN, TABLE, Form, decode_body, encode_answer, parse_accept
 from lab.api.resources import Place
 from lab.api.routes import Route, find_kind
@@ -110,6 +111,10 @@ async def _list(request: web.Request, context: Context, place: Place) -> web.Res
         items = [item.body for item in page.items]
         head = {"kind": f"{place.kind.name}List", "apiVersion": place.kind.api_version, "metadata": page.meta}
         return json_answer({**head, "items": items}, form)
+    return _plain_list(place, page)
+
+
+def _plain_list(place: Place, page: Page) -> web.Response:
     head_bytes = encode_answer(
         {"kind": f"{place.kind.name}List", "apiVersion": place.kind.api_version, "metadata": page.meta}, Form()
     )
@@ -226,8 +231,7 @@ async def _delete_collection(request: web.Request, context: Context, place: Plac
     page = await context.lister.page(place.kind, place.namespace, _selector(place, parsed), parsed)
     for item in page.items:
         deletion.delete(context.resources, Place(place.kind, item.namespace, item.name), wanted)
-    head = {"kind": f"{place.kind.name}List", "apiVersion": place.kind.api_version, "metadata": page.meta}
-    return json_answer({**head, "items": [item.body for item in page.items]}, Form())
+    return _plain_list(place, page)
 
 
 async def _subresource(request: web.Request, context: Context, caller: Caller, route: Route) -> web.StreamResponse:

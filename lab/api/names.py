@@ -65,7 +65,8 @@ def _name_causes(kind: Kind, name: str) -> list[Cause]:
         pattern, text, limit = _SUBDOMAIN, _SUBDOMAIN_TEXT, 253
     causes = []
     if len(name) > limit:
-        causes.append(invalid_value("metadata.name", f'"{name}"', f"must be no more than {limit} bytes"))
+        unit = "characters" if pattern is _SUBDOMAIN else "bytes"
+        causes.append(invalid_value("metadata.name", f'"{name}"', f"must be no more than {limit} {unit}"))
     if not pattern.fullmatch(name):
         causes.append(invalid_value("metadata.name", f'"{name}"', text))
     return causes

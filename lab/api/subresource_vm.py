@@ -108,7 +108,8 @@ def restart(call: Call) -> None:
             f"RunStategy {strategy} does not support manual restart requests")
         raise conflict(VIRTUAL_MACHINE, call.name, text)
     if not call.running():
-        raise conflict(VIRTUAL_MACHINE, call.name, "VM is not running")
+        # The word is Halted whatever the strategy is: a VM of Manual was recorded.
+        raise conflict(VIRTUAL_MACHINE, call.name, "VM is not running: Halted")
     call.update(VIRTUAL_MACHINE, "status", _with_requests([_stop_request(instance), {"action": "Start"}]))
 
 

@@ -26,9 +26,9 @@ _UPGRADES = ("console", "vnc", "portforward", "usbredir", "vsock")
 async def handle(request: web.Request, context: Context, caller: Caller, parts: list[str]) -> web.StreamResponse:
     """Answer a path below the group's version, split into `parts`."""
     if parts == ["version"]:
-        return web.json_response(KUBEVIRT_VERSION)
+        return _json(KUBEVIRT_VERSION)
     if parts == ["healthz"]:
-        return web.json_response(_health(context))
+        return _json(_health(context))
     if len(parts) < 5 or parts[0] != "namespaces":
         raise PlainError(404, "404: Page Not Found")
     namespace, plural, name, call = parts[1], parts[2], parts[3], "/".join(parts[4:])
@@ -37,6 +37,11 @@ async def handle(request: web.Request, context: Context, caller: Caller, parts: 
     if plural == "virtualmachineinstances":
         return await _instance(request, context, caller, namespace, name, call)
     raise PlainError(404, "404: Page Not Found")
+
+
+def _json(body: Object) -> web.Response:
+    """A JSON answer whose type names no character set, as virt-api's does not."""
+    return web.Response(body=json.dumps(body).encode(), content_type="application/json")
 
 
 def _health(context: Context) -> Object:
@@ -50,7 +55,8 @@ def _health(context: Context) -> Object:
 def _require(request: web.Request, method: str) -> None:
     if request.method != method:
         raise PlainError(405, "405: Method Not Allowed", {"Allow": method})
-    if method == "PUT" and request.headers.get("Accept", "*/*").strip() == "application/json":
+    accepted = {part.strip() for part in request.headers.get("Accept", "*/*").split(",")} - {""}
+    if method == "PUT" and accepted == {"application/json"}:
         raise PlainError(406, "406: Not Acceptable\n\nAvailable representations: ")
 
 
@@ -70,7 +76,7 @@ async def _machine(
 ) -> web.StreamResponse:
     if verb == "expand-spec":
         _require(request, "GET")
-        return web.json_response(vm.find(context.resources, VIRTUAL_MACHINE, namespace, name))
+        return _json(vm.find(context.resources, VIRTUAL_MACHINE, namespace, name))
     if verb == "objectgraph":
         raise bad_request("ObjectGraph feature gate not enabled: Unable to return object graph.")
     if verb not in (*_MACHINE_CALLS, "evacuate/cancel"):
@@ -141,14 +147,14 @@ async def _copy(
 
 
 async def _guest_get(context: Context, namespace: str, name: str, verb: str) -> web.StreamResponse:
-    """Failures are 500 as a JSON string, as virt-api answers them."""
+    """Failures are 500 as plain text, as virt-api answers them."""
     noun = f'virtualmachineinstance.kubevirt.io "{name}"'
     stored = context.store.get(VIRTUAL_MACHINE_INSTANCE, namespace, name)
     if stored is None:
-        return web.json_response(f"{noun} not found", status=500)
+        return web.Response(text=f"{noun} not found", status=500)
     if not _condition(stored.body, "AgentConnected"):
         text = f"Operation cannot be fulfilled on {noun}: VMI does not have guest agent connected"
-        return web.json_response(text, status=500)
+        return web.Response(text=text, status=500)
     url = f"{agent_url(context.store, stored.body)}/v1/namespaces/{namespace}/virtualmachineinstances/{name}/{verb}"
     status, content_type, data = await context.dialer.call("GET", url)
     return web.Response(status=status, body=data, content_type=content_type)

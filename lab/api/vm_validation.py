@@ -89,10 +89,14 @@ def _volume_causes(volume: Object, field: str) -> list[Cause]:
 def _network_causes(interfaces: list[Object], networks: list[Object], field: str) -> list[Cause]:
     where = f"{field}.domain.devices.interfaces"
     network_names = {network.get("name") for network in networks}
+    pod_networks = {network.get("name") for network in networks if "pod" in network}
     interface_names = {interface.get("name") for interface in interfaces}
     causes: list[Cause] = []
     for index, interface in enumerate(interfaces):
         name = interface.get("name")
+        if "masquerade" in interface and name not in pod_networks:
+            text = "Masquerade interface only implemented with pod network"
+            causes.append(("FieldValueInvalid", f"{where}[{index}].name", text))
         if name not in network_names:
             causes.append(("FieldValueInvalid", f"{where}[{index}].name", f"{where}[{index}].name '{name}' not found."))
         if sum(binding in interface for binding in _BINDINGS) != 1:

@@ -69,19 +69,31 @@ def render(every: Iterable[Front]) -> str:
     """The nftables script that replaces the table's rules in one transaction.
 
     Connections go to the endpoints in turn. Established ones keep their endpoint: conntrack is not touched. A port
-    without a ready endpoint has no rule, so the kernel answers it with a reset.
+    without a ready endpoint has no rule, so the kernel answers it with a reset. Who has a virtual address of his own
+    is known by it to those whom he calls: members of a cluster behind one balancer would all look like the balancer.
     """
-    rules = [_rule(front) for front in every if front.backends]
-    body = "".join(f"    {rule}\n" for rule in rules)
+    served = [front for front in every if front.backends]
+    body = "".join(f"    {_rule(front)}\n" for front in served)
     return (
         f"add table ip {TABLE}\n"
         f"flush table ip {TABLE}\n"
         f"table ip {TABLE} {{\n"
         f"  chain prerouting {{\n    type nat hook prerouting priority dstnat; policy accept;\n{body}  }}\n"
         f"  chain postrouting {{\n    type nat hook postrouting priority srcnat; policy accept;\n"
-        f"    ct status dnat masquerade\n  }}\n"
+        f"{_known_by(served)}    ct status dnat masquerade\n  }}\n"
         f"}}\n"
     )
+
+
+def _known_by(served: Iterable[Front]) -> str:
+    """The rule that gives callers their own virtual address; empty when nobody has one to himself."""
+    own: dict[str, set[str]] = {}
+    for front in served:
+        if len(front.backends) == 1:
+            own.setdefault(front.backends[0][0], set()).add(front.address)
+    known = {address: min(fronts) for address, fronts in own.items() if len(fronts) == 1}
+    entries = ", ".join(f"{address} : {front}" for address, front in sorted(known.items()))
+    return f"    ct status dnat snat to ip saddr map {{ {entries} }}\n" if entries else ""
 
 
 def _rule(front: Front) -> str:

@@ -18,13 +18,16 @@ from drainproof.api import (
     LEASES,
     MIGRATION_POLICIES,
     NAMESPACES,
+    NODE_HEALTH_CHECKS,
     NODES,
+    PODS,
     SECRETS,
+    VOLUME_SNAPSHOT_CONTENTS,
     Cluster,
 )
 from drainproof.cleanup import NOTHING, closed, leavings_in
 from drainproof.cleanup_command import clean_up
-from drainproof.errors import ApiError, CannotRunError
+from drainproof.errors import ApiError, CannotRunError, NotFoundError
 from drainproof.heartbeat import Heartbeat, Pulses, pulses
 from drainproof.journal import Journal
 from drainproof.journal.copy import ClusterCopy
@@ -33,6 +36,8 @@ from drainproof.namespaces import create_namespace
 from drainproof.node import Node
 from drainproof.ownership import RUN, UNTIL, WHO, Owner, run_of
 from drainproof.run_cluster import Bounds, RunCluster
+from drainproof.target import Target
+from fixtures.run_life import alive
 from tests.contract.finalizing import finalizing
 from tests.contract.server import ApiServer
 from tests.unit.harness.fakes import FakeClock
@@ -210,6 +215,123 @@ def test_a_node_that_another_run_claims_by_now_is_left_to_it(admin: Cluster, a_r
     admin.delete(LEASES, f"drainproof-node-{node}", CONTROL)
 
 
+def test_a_claim_made_while_somebody_thought_about_it_counts(admin: Cluster, a_run: ARun, node: str) -> None:
+    """Between what is said and what is done lies a question; for a node's power and taint as for its cordon."""
+    a_run.cordon(node)
+    a_run.journal.power_off(node)
+    a_run.journal.taint(node, "mine")
+    Node(a_run.cluster, node).taint("mine", "yes", "NoSchedule")
+    found = leavings_in(admin, CONTROL, "", look=at_once)
+    spec = {"holderIdentity": "other/case", "leaseDurationSeconds": 60, "renewTime": "2999-01-01T00:00:00.000000Z"}
+    admin.create(LEASES, {"metadata": {"name": f"drainproof-node-{node}"}, "spec": spec}, CONTROL)
+    told: list[str] = []
+    assert found.undone(told.append, told.append)
+    assert len([line for line in told if "is claimed by other/case now and left to it" in line]) == 3
+    assert unschedulable(admin, node)
+    assert "mine" in [taint["key"] for taint in admin.get(NODES, node)["spec"]["taints"]]
+    admin.delete(LEASES, f"drainproof-node-{node}", CONTROL)
+
+
+def test_a_run_that_begins_while_the_cluster_is_looked_at_is_not_dead(
+    admin: Cluster, a_run: ARun, api_server: ApiServer, node: str
+) -> None:
+    """Its journal must not be seen without the heartbeat that was there before it."""
+    began: list[ARun] = []
+
+    def slow(cluster: Cluster, namespace: str) -> Pulses:
+        seen = at_once(cluster, namespace)
+        run = ARun(RunCluster.connect(api_server.config.kubeconfig), f"r-{uuid.uuid4().hex[:8]}", Allowed((node,)))
+        create_namespace(run.cluster, run.namespace, run.journal)
+        began.append(run)
+        return seen
+
+    found = leavings_in(admin, CONTROL, "", look=slow)
+    assert a_run.run_id in found.runs
+    assert began[0].run_id not in found.runs
+
+
+def test_a_cordon_that_somebody_has_set_since_is_left(admin: Cluster, api_server: ApiServer, a_run: ARun) -> None:
+    """The cluster knows who has set it; the node was uncordoned by hand after the run died, and cordoned later."""
+    node = a_run.allowed.nodes[0]
+    # The lab's server keeps managers from the first apply on, as real ones do from the making of an object.
+    admin.apply(NODES, {"metadata": {"name": node, "labels": {"example": "yes"}}})
+    a_run.cordon(node)
+    for value in (None, True):
+        path = f"/api/v1/nodes/{node}?fieldManager=kubectl-cordon"
+        merge = {"Content-Type": "application/merge-patch+json"}
+        assert api_server.call("PATCH", path, {"spec": {"unschedulable": value}}, headers=merge).status == 200
+    told, _, good = cleaned(admin)
+    assert good
+    assert f"run {a_run.run_id}: node {node} was cordoned by kubectl-cordon since and is left alone" in told
+    assert unschedulable(admin, node)
+
+
+@pytest.mark.parametrize("entry", [
+    {"do": "namespace", "name": "theirs"}, {"do": "create", "name": "/api/v1/namespaces/theirs"},
+])
+def test_a_journal_that_somebody_has_written_deletes_nothing_of_others(
+    admin: Cluster, a_run: ARun, entry: dict[str, str]
+) -> None:
+    """Who may write ConfigMaps in the control namespace gets no administrator to delete what he may not delete."""
+    name = f"theirs-{uuid.uuid4().hex[:6]}"
+    admin.create(NAMESPACES, {"metadata": {"name": name}})
+    forged = {**entry, "name": entry["name"].replace("theirs", name), "t": 1}
+    data = {"forged": json.dumps(forged), "torn": '{"do": "cordon"}'}
+    admin.patch(CONFIG_MAPS, f"drainproof-run-{a_run.run_id}", {"data": data}, CONTROL)
+    assert cleaned(admin)[2]
+    assert admin.find(NAMESPACES, name) is not None
+    admin.delete(NAMESPACES, name)
+
+
+def test_the_name_of_no_node_goes_to_no_power_controller(admin: Cluster, a_run: ARun, tmp_path: Path) -> None:
+    """It would be part of a URL, to which a password is sent."""
+    a_run.journal.power_off("elsewhere.example/")
+    facts, called = tmp_path / "facts.toml", tmp_path / "called"
+    status = f'["sh", "-c", "touch {called}; echo power is on"]'
+    facts.write_text(f'power = {{driver = "command", off = ["false"], on = ["true"], status = {status}}}\n')
+    troubles: list[str] = []
+    assert not leavings_in(admin, CONTROL, str(facts), look=at_once).undone(lambda _: None, troubles.append)
+    assert "elsewhere.example/ is not the cluster's" in troubles[0]
+    assert not called.exists()
+    a_run.journal.powered_on("elsewhere.example/")
+
+
+def test_what_was_retained_goes_though_a_cleanup_died_after_the_namespace(admin: Cluster, a_run: ARun) -> None:
+    """A clone's temporary snapshot is gone before its content; nobody but a cleanup deletes that."""
+    a_run.journal.namespace(a_run.namespace)
+    spec = {"deletionPolicy": "Retain", "driver": "example", "source": {"snapshotHandle": "one"},
+            "volumeSnapshotRef": {"name": "gone", "namespace": a_run.namespace}}
+    admin.create(VOLUME_SNAPSHOT_CONTENTS, {"metadata": {"name": f"content-{a_run.run_id}"}, "spec": spec})
+    assert cleaned(admin)[2]
+    assert admin.find(VOLUME_SNAPSHOT_CONTENTS, f"content-{a_run.run_id}") is None
+
+
+def test_two_looks_are_as_far_apart_as_a_lease_lasts(admin: Cluster, a_run: ARun) -> None:
+    """Whoever lives may be held up for longer than a renewal's period; one of an hour nobody waits for."""
+    clock = FakeClock()
+    assert not pulses(admin, CONTROL, clock=clock).is_alive(a_run.run_id)
+    assert clock.now_ns >= a_run.heartbeat.seconds * 1e9
+    patient = replace(a_run.heartbeat, run_id=f"{a_run.run_id}-patient", seconds=3600)
+    limits = Bounds(Owner(patient.run_id, "somebody@somewhere", 60), a_run.allowed, CONTROL)
+    a_run.cluster.keep_to(limits)
+    patient.begin()
+    clock = FakeClock()
+    assert pulses(admin, CONTROL, clock=clock).is_alive(patient.run_id)
+    assert clock.now_ns < 3600e9
+    patient.remove()
+
+
+def test_a_namespace_that_lost_the_label_meanwhile_is_left(admin: Cluster, a_run: ARun) -> None:
+    """Somebody takes the label off to keep it, before he says yes to the rest."""
+    create_namespace(a_run.cluster, a_run.namespace, a_run.journal)
+    closed(a_run.journal, a_run.heartbeat)
+    found = leavings_in(admin, CONTROL, "", look=at_once)
+    admin.patch(NAMESPACES, a_run.namespace, {"metadata": {"labels": {RUN: None}}})
+    assert found.undone(lambda _: None, lambda _: None)
+    assert admin.find(NAMESPACES, a_run.namespace) is not None
+    admin.delete(NAMESPACES, a_run.namespace)
+
+
 def test_what_cannot_be_healed_is_named_and_stays_while_the_rest_is(
     admin: Cluster, a_run: ARun, node: str, tmp_path: Path
 ) -> None:
@@ -284,6 +406,63 @@ def test_nothing_that_is_not_the_run_s_can_be_changed_through_its_cluster(
     admin.delete(NODES, f"{node}-other")
 
 
+def test_pods_of_others_are_evicted_from_nodes_that_may_be_disturbed_alone(
+    admin: Cluster, a_run: ARun, node: str, namespace: str
+) -> None:
+    """The last guard: a pod of that name may be on another node by now."""
+    for name, where in (("here", node), ("there", f"{node}-other")):
+        spec = {"nodeName": where, "containers": [{"name": "one", "image": "example/one"}]}
+        admin.create(PODS, {"metadata": {"name": name}, "spec": spec}, namespace)
+    with pytest.raises(NotAllowedError, match=f"{node}-other may not be disturbed"):
+        a_run.cluster.evict("there", namespace)
+    a_run.cluster.evict("here", namespace)
+    with pytest.raises(NotFoundError):
+        a_run.cluster.evict("gone", namespace)
+
+
+def test_contents_of_others_snapshots_cannot_be_changed(admin: Cluster, a_run: ARun, namespace: str) -> None:
+    """Their names tell nothing; deleted, or told to go with their snapshot, they take somebody's backup along."""
+    cluster, policy = a_run.cluster, {"spec": {"deletionPolicy": "Delete"}}
+    for name, of in (("snapcontent-theirs", namespace), ("snapcontent-mine", a_run.namespace)):
+        spec = {"deletionPolicy": "Retain", "driver": "example", "source": {"snapshotHandle": name},
+                "volumeSnapshotRef": {"name": "one", "namespace": of}}
+        admin.create(VOLUME_SNAPSHOT_CONTENTS, {"metadata": {"name": name}, "spec": spec})
+    for forbidden in (
+        lambda: cluster.patch(VOLUME_SNAPSHOT_CONTENTS, "snapcontent-theirs", policy),
+        lambda: cluster.delete(VOLUME_SNAPSHOT_CONTENTS, "snapcontent-theirs"),
+        lambda: cluster.remove(VOLUME_SNAPSHOT_CONTENTS.path(name="snapcontent-theirs")),
+    ):
+        with pytest.raises(NotAllowedError):
+            forbidden()
+    cluster.patch(VOLUME_SNAPSHOT_CONTENTS, "snapcontent-mine", policy)
+    cluster.delete(VOLUME_SNAPSHOT_CONTENTS, "snapcontent-mine")
+    admin.delete(VOLUME_SNAPSHOT_CONTENTS, "snapcontent-theirs")
+
+
+def test_of_a_health_check_only_the_labs_own_pause_is_taken(admin: Cluster, a_run: ARun) -> None:
+    cluster, name = a_run.cluster, f"check-{uuid.uuid4().hex[:6]}"
+    spec = {"selector": {}, "remediationTemplate": {}, "pauseRequests": ["drainproof-lab"]}
+    admin.create(NODE_HEALTH_CHECKS, {"metadata": {"name": name}, "spec": spec})
+    cluster.patch(NODE_HEALTH_CHECKS, name, {"spec": {"pauseRequests": []}})
+    admin.patch(NODE_HEALTH_CHECKS, name, {"spec": {"pauseRequests": ["maintenance"]}})
+    for forbidden in (
+        lambda: cluster.patch(NODE_HEALTH_CHECKS, name, {"spec": {"pauseRequests": ["drainproof-lab"]}}),
+        lambda: cluster.patch(NODE_HEALTH_CHECKS, name, {"spec": {"selector": {}}}),
+        lambda: cluster.delete(NODE_HEALTH_CHECKS, name),
+    ):
+        with pytest.raises(NotAllowedError):
+            forbidden()
+    assert admin.get(NODE_HEALTH_CHECKS, name)["spec"]["pauseRequests"] == ["maintenance"]
+    admin.delete(NODE_HEALTH_CHECKS, name)
+
+
+def test_a_run_changes_no_other_run_s_books(a_run: ARun) -> None:
+    """Its journal and its heartbeat are in the same namespace, under names that begin alike."""
+    for kind in (CONFIG_MAPS, LEASES):
+        with pytest.raises(NotAllowedError):
+            a_run.cluster.delete(kind, "drainproof-run-other", CONTROL)
+
+
 def test_what_a_run_makes_says_whose_it_is(admin: Cluster, a_run: ARun) -> None:
     create_namespace(a_run.cluster, a_run.namespace, a_run.journal)
     a_run.cluster.apply(SECRETS, {"metadata": {"name": "init", "labels": {"app": "portal"}}}, a_run.namespace)
@@ -324,6 +503,27 @@ def test_a_cluster_that_keeps_no_journal_changes_nothing(admin: Cluster, a_run: 
     with pytest.raises(ApiError):
         a_run.cordon(node)
     assert not unschedulable(admin, node)
+
+
+@pytest.mark.parametrize("trouble", [ApiError("PATCH", 403, "Forbidden", "no"), OSError(28, "No space left on device")])
+def test_a_run_that_cannot_begin_leaves_nothing(
+    admin: Cluster, a_run: ARun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """Neither the heartbeat, which comes first, nor an empty journal."""
+    run_id = f"r-{uuid.uuid4().hex[:8]}"
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise trouble
+
+    limits = Bounds(Owner(run_id, "somebody@somewhere", 60), a_run.allowed, CONTROL)
+    a_run.cluster.keep_to(limits)
+    journal = Journal.of(tmp_path / run_id, ClusterCopy(a_run.cluster, CONTROL, run_id))
+    monkeypatch.setattr(Journal, "opened", refused)
+    expected = CannotRunError if isinstance(trouble, ApiError) else OSError
+    target = Target(name="fake", address_pool=("10.0.0.1",))
+    with pytest.raises(expected), alive(a_run.cluster, target, journal, limits, 60, "", lambda _: None):
+        pytest.fail("it began")
+    assert left_of(admin, run_id) == []
 
 
 def test_what_somebody_else_has_made_meanwhile_under_a_journalled_name_is_left(admin: Cluster, a_run: ARun) -> None:

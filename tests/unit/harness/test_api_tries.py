@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +14,7 @@ import pytest
 from drainproof import connection, tries
 from drainproof.api import LEASES, MACHINES, NAMESPACES, NODES, PODS, Cluster
 from drainproof.errors import ApiError, ConflictError, EvictionRefusedError, NotFoundError
+from drainproof.request import Answer, Request
 from drainproof.request_counts import RequestKind
 from drainproof.tries import Trouble
 from drainproof.wait import Deadline
@@ -32,6 +34,13 @@ TROUBLES = [
     status(503, "ServiceUnavailable"), status(504, "Timeout"), RESET, CUT, Step(body='{"metadata": {"na'),
 ]
 IDS = ["429", "500", "502", "webhook", "503", "504", "reset", "cut", "not-json"]
+
+
+def test_no_traceback_shows_what_is_sent_or_answered() -> None:
+    """pytest prints the arguments of what has failed, and a CI's log is everybody's."""
+    body = {"kind": "Secret", "stringData": {"password": "swordfish"}}
+    assert "swordfish" not in repr(Request("PATCH", "/api/v1/namespaces/a/secrets/b", body=body))
+    assert "swordfish" not in repr(Answer(200, text=json.dumps(body)))
 
 
 @pytest.fixture

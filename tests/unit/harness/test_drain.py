@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,9 +12,11 @@ from drainproof.api import Cluster
 from drainproof.errors import CannotRunError, WaitTimeoutError
 from drainproof.journal import Journal
 from drainproof.record import Case, CaseReader, Event
+from drainproof.spec import VmSpec
 from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline
 from scenarios.drain import Drain
+from scenarios.extra_machine import ExtraMachine
 from scenarios.launcher_log import downtime_facts
 from tests.unit.harness.fakes import FakeCluster
 
@@ -77,6 +80,41 @@ def test_a_drain_that_hangs_uncordons_and_says_what_is_left(tmp_path: Path) -> N
     proof = _one(events, "proof")
     assert proof["happened"] is True
     assert "node node-a is drained" in proof["reasons"][0]
+
+
+def test_a_node_that_somebody_has_cordoned_is_neither_drained_nor_uncordoned(tmp_path: Path) -> None:
+    """Its maintenance has begun since the node was claimed, as that of the next node of a rolling drain may."""
+    cluster = FakeCluster(unschedulable=True)
+    with pytest.raises(CannotRunError, match="node-a has been cordoned by somebody else"):
+        _drain(cluster, tmp_path)
+    assert cluster.calls == []
+    assert cluster.unschedulable
+    assert Journal.of(tmp_path / "run").entries() == []
+
+
+def test_an_extra_machine_cordons_no_node_that_somebody_has_cordoned(tmp_path: Path) -> None:
+    """Nothing is cordoned then, and healing uncordons nothing."""
+    cluster, journal = FakeCluster(unschedulable=True), Journal.of(tmp_path / "run")
+    extra = ExtraMachine(
+        cluster=cast(Cluster, cluster), namespace="ns", machine=cast(VmSpec, SimpleNamespace(name="extra")), claim={},
+        secret={}, nodes=("node-a", "node-b"), journal=journal,
+    )
+    with pytest.raises(CannotRunError, match="Node node-a has been cordoned by somebody else"):
+        extra.inject(Deadline(1))
+    assert (cluster.calls, journal.entries()) == ([], [])
+
+
+def test_a_cordon_that_no_journal_takes_is_not_undone_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was changed, so there is nothing to be changed back."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Journal, "cordon", full)
+    cluster = FakeCluster()
+    with pytest.raises(OSError, match="No space"):
+        _drain(cluster, tmp_path)
+    assert cluster.calls == []
 
 
 def test_downtime_facts_of_a_real_launcher_log() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from drainproof.api import CONFIG_MAPS, Cluster, Object, Resource
@@ -15,6 +17,7 @@ from drainproof.journal import Journal
 from drainproof.journal.copy import ClusterCopy
 from drainproof.journal.entries import Left, parsed, united
 from drainproof.journal.reopening import cluster_of
+from drainproof.ownership import process_mark
 
 DEAD_PID = 2**22 + 1
 """Above the largest pid that Linux gives out."""
@@ -148,6 +151,21 @@ def test_copies_are_one_journal_in_the_order_of_writing() -> None:
     assert not Left.of(united([cordon, void], [cordon]))
 
 
+def test_what_was_taken_back_takes_no_earlier_change_along() -> None:
+    """The node's first cordon is in force; the second was not made."""
+    entries: list[dict[str, Any]] = [
+        {"do": "cordon", "name": "node-a", "id": "w1.1"}, {"do": "cordon", "name": "node-a", "id": "w2.1"},
+        {"do": "void", "name": "node-a", "id": "w2.1"},
+    ]
+    assert Left.of(entries).names("cordon") == ["node-a"]
+
+
+@pytest.mark.parametrize("text", ['{"do": "cordon"}', '{"do": "cordon", "name": ["a"]}', '{"do": ["cordon"]}'])
+def test_what_is_no_entry_is_left_out(text: str) -> None:
+    """Whoever may write ConfigMaps can write anything among the entries; nobody's cleanup breaks off for it."""
+    assert parsed(text) is None
+
+
 def test_a_run_that_ended_but_left_something_is_unfinished(tmp_path: Path) -> None:
     """Closing the journal does not hide a namespace that could not be deleted."""
     journal = Journal.of(tmp_path / "run")
@@ -175,6 +193,21 @@ def test_a_living_run_is_not_touched_and_a_dead_lab_run_is_closed(tmp_path: Path
     assert list(undo_dead_runs(tmp_path)) == ["run dead: its lab will be taken down whole"]
     assert living.unfinished
     assert not dead.unfinished
+
+
+def test_a_step_of_the_wall_clock_kills_no_run(tmp_path: Path) -> None:
+    """When a process was born, in seconds since 1970, is reckoned from a boot that a step of the clock moves."""
+    opened_by(tmp_path / "living", born=psutil.Process().create_time() + 3600)
+    assert list(dead_journals(tmp_path)) == []
+
+
+def test_of_another_container_s_processes_nobody_here_can_tell(tmp_path: Path) -> None:
+    """It may have the same host name and the same directory of records; its pids are its own."""
+    boot, _, *rest = process_mark(os.getpid()).split()
+    opened_by(tmp_path / "inside", process=" ".join([boot, "pid:[1]", *rest]))
+    assert list(dead_journals(tmp_path)) == []
+    opened_by(tmp_path / "rebooted", process=" ".join(["another-boot", "pid:[1]", *rest]))
+    assert [name for name, _ in dead_journals(tmp_path)] == ["rebooted"]
 
 
 def test_of_another_host_s_processes_nobody_here_can_tell(tmp_path: Path) -> None:

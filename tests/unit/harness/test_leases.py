@@ -15,7 +15,16 @@ from drainproof.allowed import DISRUPTABLE, Allowed
 from drainproof.api import LEASES, NODES, Cluster, Object, Resource
 from drainproof.errors import ApiError, ConflictError, WaitTimeoutError
 from drainproof.journal import Journal
-from drainproof.leases import DURATION_SECONDS, LOOK_SECONDS, ClaimLostError, NodeClaims, claimed, usable_nodes
+from drainproof.leases import (
+    DURATION_SECONDS,
+    LOOK_SECONDS,
+    RENEWALS,
+    ClaimLostError,
+    Looks,
+    NodeClaims,
+    claimed,
+    usable_nodes,
+)
 from drainproof.wait import Deadline
 from tests.unit.harness.fakes import FakeClock
 
@@ -97,10 +106,18 @@ class WallClock:
 
 
 def claims_of(
-    cluster: LeaseCluster, holder: str, directory: Path, clock: Callable[[], datetime] = lambda: NOW
+    cluster: LeaseCluster, holder: str, directory: Path, clock: Callable[[], datetime] = lambda: NOW,
+    steady: FakeClock | None = None,
 ) -> NodeClaims:
-    journal = Journal.of(directory / holder)
-    return NodeClaims(cast(Cluster, cluster), holder, journal, clock, allowed=Allowed(cluster.nodes))
+    journal, looks = Journal.of(directory / holder), Looks(steady or FakeClock())
+    return NodeClaims(cast(Cluster, cluster), holder, journal, clock, allowed=Allowed(cluster.nodes), looks=looks)
+
+
+def waited(claims: NodeClaims, seconds: float) -> None:
+    """Look for a node in vain for so long, as often as those who wait do."""
+    for _ in range(round(seconds / LOOK_SECONDS)):
+        assert claims.take(1) == ()
+        claims.looks.clock.sleep(LOOK_SECONDS)
 
 
 def test_nodes_are_claimed_by_name_and_given_back(tmp_path: Path) -> None:
@@ -148,13 +165,11 @@ def test_of_two_who_race_one_gets_all(tmp_path: Path) -> None:
 
 
 def test_a_stale_lease_is_taken_over_once(tmp_path: Path) -> None:
-    """A holder that has not renewed for its duration is dead; of two that take over, one is refused by the version."""
-    cluster, clock = LeaseCluster(nodes=("node-a",)), WallClock()
-    claims_of(cluster, "dead", tmp_path, clock).take(1)
-    mine = claims_of(cluster, "mine", tmp_path, clock)
-    clock.moment = NOW + timedelta(seconds=DURATION_SECONDS)
-    assert mine.take(1) == ()
-    clock.moment += timedelta(seconds=1)
+    """A holder that was not seen to renew for its duration is dead; of two that take over, the version refuses one."""
+    cluster = LeaseCluster(nodes=("node-a",))
+    claims_of(cluster, "dead", tmp_path).take(1)
+    mine = claims_of(cluster, "mine", tmp_path)
+    waited(mine, DURATION_SECONDS + LOOK_SECONDS)
     stale = cluster.find(LEASES, "drainproof-node-node-a", "default")
     assert mine.take(1) == ("node-a",)
     assert cluster.holders() == {"a": "mine"}
@@ -162,19 +177,46 @@ def test_a_stale_lease_is_taken_over_once(tmp_path: Path) -> None:
         cluster.update(LEASES, cast(Any, stale), "default")
 
 
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_wall_clocks_that_differ_take_no_node_from_who_lives(tmp_path: Path, off: int) -> None:
+    """An hour ahead, every lease of others seems long over; it is looked at, not reckoned with."""
+    cluster, clock = LeaseCluster(nodes=("node-a",)), WallClock()
+    mine = claims_of(cluster, "mine", tmp_path, clock)
+    other = claims_of(cluster, "other", tmp_path, lambda: clock.moment + timedelta(seconds=off))
+    mine.take(1)
+    for _ in range(2 * RENEWALS):
+        waited(other, DURATION_SECONDS / RENEWALS)
+        clock.moment += timedelta(seconds=DURATION_SECONDS / RENEWALS)
+        mine.renew("node-a")
+    assert cluster.holders() == {"a": "mine"}
+    waited(other, DURATION_SECONDS + LOOK_SECONDS)
+    assert other.take(1) == ("node-a",)
+
+
+def test_time_in_which_nobody_could_look_is_no_proof_of_a_death(tmp_path: Path) -> None:
+    """The API was away for longer than the lease lasts: its holder could not renew it either."""
+    cluster = LeaseCluster(nodes=("node-a",))
+    claims_of(cluster, "lives", tmp_path).take(1)
+    mine = claims_of(cluster, "mine", tmp_path)
+    assert mine.take(1) == ()
+    mine.looks.clock.sleep(3 * DURATION_SECONDS)
+    waited(mine, DURATION_SECONDS)
+    assert cluster.holders() == {"a": "lives"}
+
+
 def test_renewing_keeps_a_claim_and_finds_out_when_it_is_lost(tmp_path: Path) -> None:
     """A renewed claim is not stale; a removed one is made again; one that somebody has taken over is left to him."""
     cluster, clock = LeaseCluster(nodes=("node-a",)), WallClock()
     mine, other = claims_of(cluster, "mine", tmp_path, clock), claims_of(cluster, "other", tmp_path, clock)
     mine.take(1)
+    waited(other, DURATION_SECONDS - 1)
     clock.moment += timedelta(seconds=DURATION_SECONDS - 1)
     mine.renew("node-a")
-    clock.moment += timedelta(seconds=2)
-    assert other.take(1) == ()
+    waited(other, 2)
     cluster.leases.clear()
     mine.renew("node-a")
     assert cluster.holders() == {"a": "mine"}
-    clock.moment += timedelta(seconds=DURATION_SECONDS + 1)
+    waited(other, DURATION_SECONDS + LOOK_SECONDS)
     assert other.take(1) == ("node-a",)
     with pytest.raises(ClaimLostError, match="node-a was taken over by other"):
         mine.renew("node-a")

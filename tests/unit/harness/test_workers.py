@@ -194,6 +194,32 @@ def test_an_interrupted_session_says_so(project: Path) -> None:
     assert reason.startswith("The session was interrupted")
 
 
+HARM_TEST = """
+from fixtures.bystanders import BystanderHarmedError
+
+
+def test_harming(run):
+    raise BystanderHarmedError("Machine theirs/db of somebody else's has failed; the run is stopped.")
+
+
+def test_later(run):
+    (run.directory / "later").touch()
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_harm_to_a_bystander_stops_the_session_as_one_that_could_not_run(
+    project: Path, workers: tuple[str, ...]
+) -> None:
+    """No other case disturbs it again; nobody has interrupted anything."""
+    (project / "suites" / "test_harm.py").write_text(HARM_TEST)
+    done = run_pytest(project, *workers, "--verdict-exit-code", "suites/test_harm.py")
+    assert done.returncode == 3, done.stdout + done.stderr
+    (reason,) = json.loads((project / "runs" / "one" / "refused.json").read_text())["reasons"]
+    assert reason.startswith("Machine theirs/db")
+    assert not (project / "runs" / "one" / "later").exists()
+
+
 def test_what_cannot_be_closed_is_no_refuted_claim(project: Path) -> None:
     """pytest itself would end with 1; the run is published all the same, and nothing passes."""
     (project / "break").touch()

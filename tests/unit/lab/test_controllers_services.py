@@ -135,6 +135,13 @@ def test_one_backend_needs_no_map_and_none_no_rule() -> None:
     assert "dport" not in balancer.render(balanced("10.77.1.10", ready=False))
 
 
+def test_who_has_an_address_of_his_own_is_known_by_it() -> None:
+    """A member that calls another through the balancer does not look like the balancer; one of several does."""
+    script = balancer.render([*balanced("10.77.1.10"), *balanced("10.77.1.11", "10.77.1.12")])
+    assert "ct status dnat snat to ip saddr map { 10.77.1.10 : 10.77.200.10 }\n    ct status dnat masquerade" in script
+    assert "snat" not in balancer.render(balanced("10.77.1.11", "10.77.1.12"))
+
+
 def scraped(marks: dict[str, str], ports: list[Object], *endpoint: Object) -> list[Object]:
     entry = {
         "metadata": {"name": "s", "namespace": "demo", "annotations": marks,
