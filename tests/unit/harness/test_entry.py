@@ -140,6 +140,7 @@ def test_behind_masquerade_nothing_is_claimed_of_kept_connections() -> None:
     )
     kinds = {stream.kind for view in views_of(plan) for stream in (*view.rates, *view.heartbeats)}
     assert kinds == {"tcp-new", "control"}
+    assert profile.load.vantages == 0
     assert list(streams_of(plan)) == ["http-new/a", "http-new/vip"]
     assert "ends established connections" in told(MASQUERADE, EntryFacts())["continuity"]
     assert fitting(Profile(name="p"), NetworkFacts()) == Profile(name="p")
