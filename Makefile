@@ -1,6 +1,8 @@
 # Each target is a line or two: the work is in bootstrap.sh, drainproof, pytest and tox.
 PYTHON_RUN = .venv/bin/python
 export TOX_WORK_DIR = .tox
+# For tests that run side by side: no figure of theirs depends on what else the machine does.
+SIDE_BY_SIDE = -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: help setup workshop certify test unit contract browser containers lab-tests lint bench bench-instrument lab image cleanup
 
@@ -24,10 +26,10 @@ lint: setup ## ruff, mypy and the import contracts
 	@.venv/bin/lint-imports
 
 unit: setup ## tests that need nothing
-	@$(PYTHON_RUN) -m pytest tests/unit
+	@$(PYTHON_RUN) -m pytest tests/unit $(SIDE_BY_SIDE)
 
 contract: setup ## the lab's API against its clients: kubectl, the kubernetes package, recorded exchanges
-	@$(PYTHON_RUN) -m pytest tests/contract
+	@$(PYTHON_RUN) -m pytest tests/contract $(SIDE_BY_SIDE)
 
 browser: workshop ## the certificate in a real browser
 	@$(PYTHON_RUN) -m pytest tests/browser

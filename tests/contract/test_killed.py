@@ -31,7 +31,7 @@ from drainproof.ownership import Owner
 from drainproof.run_cluster import Bounds, RunCluster
 from drainproof.wait import Deadline
 from tests.contract.finalizing import finalizing
-from tests.contract.server import ApiServer
+from tests.contract.server import ApiServer, running
 from tests.unit.harness.fakes import FakeClock
 
 KILLS = int(os.environ.get("DRAINPROOF_KILLS", "12"))
@@ -39,6 +39,13 @@ LONGEST_SECONDS = 0.8
 CONTROL = "default"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 NODE_NAMES = ("kill-a", "kill-b")
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server of this module's own: what other tests left on theirs might go between two pictures."""
+    with running(tmp_path_factory.mktemp("killed")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -135,7 +142,6 @@ def test_killed_at_any_moment_all_is_undone(
     """The run is killed, and every second time the first cleanup as well; then one cleanup, from memory of nothing."""
     monkeypatch.setattr("drainproof.cleanup._process_lives", lambda opening: False)
     kubeconfig, chance = api_server.config.kubeconfig, random.Random(1)
-    clean(kubeconfig)  # what other tests have left on this server would be undone with the rest
     before, changed = picture(admin), 0
     for number in range(KILLS):
         after = chance.uniform(0.02, LONGEST_SECONDS)
