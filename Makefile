@@ -41,7 +41,7 @@ lab-tests: setup ## tests with real guests
 	@$(PYTHON_RUN) -m pytest tests/lab
 
 bench: setup ## print the project's figures
-	@$(PYTHON_RUN) -m bench
+	@$(PYTHON_RUN) -m bench $(ARGS)
 
 bench-instrument: setup ## prove the stopwatch against known blackouts (as root, about half an hour)
 	@$(PYTHON_RUN) -m bench.instrument $(ARGS)

@@ -1,3 +1,3 @@
 """Registers the fixtures and the certificate; no logic."""
 
-pytest_plugins = ["fixtures.session", "fixtures.storage"]
+pytest_plugins = ["fixtures.session", "fixtures.case", "fixtures.storage"]

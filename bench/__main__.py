@@ -1,25 +1,30 @@
-"""`python -m bench`: measures the figures one after another and prints a table as they come."""
+"""`python -m bench [PART...]`: measures the figures one after another and prints a table as they come."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
+
+import click
 
 from bench import api_latency, certificate, certification, checkers, comparison, fidelity, fleet, lab_figures
 from bench.figure import Figure
 
-MEASUREMENTS = (
-    checkers.measure, certificate.measure, lab_figures.measure, api_latency.measure, certification.measure,
-    comparison.measure, fidelity.measure, fleet.measure,
-)
+MEASUREMENTS = {
+    "checkers": checkers.measure, "certificate": certificate.measure, "lab": lab_figures.measure,
+    "api": api_latency.measure, "certification": certification.measure, "comparison": comparison.measure,
+    "fidelity": fidelity.measure, "fleet": fleet.measure,
+}
 
 
-def main() -> int:
-    """Print every figure beside what is aimed at on two cores without hardware virtualisation."""
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(list(MEASUREMENTS)))
+def main(parts: Sequence[str]) -> None:
+    """Print every figure, or those of some parts, beside what is aimed at on two cores without hardware virtualisation.
+    """
     print(f"{'figure':<44}{'measured':>14}  aim", flush=True)
-    for measure in MEASUREMENTS:
-        for figure in measure():
+    for part in parts or MEASUREMENTS:
+        for figure in MEASUREMENTS[part]():
             print(_row(figure), flush=True)
-    return 0
 
 
 def _row(figure: Figure) -> str:
@@ -27,4 +32,4 @@ def _row(figure: Figure) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

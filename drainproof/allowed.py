@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from drainproof.api import NODES, Cluster
@@ -28,13 +28,18 @@ class Allowed:
     """By name, sorted."""
     by_label: bool = False
     """Whether the label has allowed them, not `--nodes`."""
+    lost: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Nodes that somebody else has claimed from this run, each with the holder: they are its own to heal."""
 
     def permits(self, node: Object) -> bool:
         """Whether a node may be disturbed as it is now: who takes the label off takes the leave back."""
-        return node["metadata"]["name"] in self.nodes and (not self.by_label or is_disruptable(node))
+        name = node["metadata"]["name"]
+        return name in self.nodes and name not in self.lost and (not self.by_label or is_disruptable(node))
 
     def check(self, name: str) -> None:
-        """Raises NotAllowedError for a node that the run may not disturb."""
+        """Raises NotAllowedError for a node that the run may not disturb, or not any more."""
+        if holder := self.lost.get(name):
+            raise NotAllowedError(f"node {name} is claimed by {holder} now and left to it")
         if name not in self.nodes:
             raise NotAllowedError(
                 f"node {name} may not be disturbed: allowed are {', '.join(self.nodes[:SHOWN]) or 'none'}"

@@ -15,12 +15,11 @@ import psutil
 
 from drainproof.api import CONFIG_MAPS, LEASES, NAMESPACES, Cluster
 from drainproof.errors import ApiError, DrainproofError
-from drainproof.heartbeat import Heartbeat, Pulses, pulses, run_of_lease
+from drainproof.heartbeat import Heartbeat, Pulses, other_holder, pulses, run_of_lease
 from drainproof.journal import Journal
 from drainproof.journal.copy import PREFIX, ClusterCopy
 from drainproof.journal.reopening import cluster_of
 from drainproof.leases import CONTROL_NAMESPACE, DURATION_SECONDS, holder_of
-from drainproof.leases import PREFIX as NODE_PREFIX
 from drainproof.namespaces import delete_namespace
 from drainproof.ownership import OURS, process_mark, run_of
 from drainproof.remedies import Remedies
@@ -120,7 +119,9 @@ def leavings_in(
         if why := _why_alive(run_id, journal.opening, leases):
             found.alive.append(f"run {run_id} {why} and is left alone")
             continue
-        undo = Undo(journal, cluster, Remedies.of(facts, ""), partial(_other, cluster, namespace, run_id, look))
+        # Asked for each node when its turn has come: somebody may have thought long before he said yes.
+        other = partial(other_holder, cluster, namespace, run_id, look=look)
+        undo = Undo(journal, cluster, Remedies.of(facts, ""), other)
         known = journal.left_anywhere.names("namespace")
         found.add(run_id, _end_observers(run_id))
         found.add(run_id, undo.steps())
@@ -182,7 +183,7 @@ def _steps_here(run_id: str, journal: Journal, remedies: Remedies) -> Iterator[S
     copied = "control_namespace" in opened
     whole = Journal(journal.path, ClusterCopy(cluster, namespace, run_id) if copied else None)
     heartbeat = Heartbeat(cluster, namespace, run_id, DURATION_SECONDS) if copied else None
-    yield from Undo(whole, cluster, remedies, partial(_other, cluster, namespace, run_id, pulses)).steps()
+    yield from Undo(whole, cluster, remedies, partial(other_holder, cluster, namespace, run_id)).steps()
     yield from _forget(whole, heartbeat)
 
 
@@ -229,14 +230,6 @@ def closed(journal: Journal, heartbeat: Heartbeat | None) -> str:
     if heartbeat is not None:
         heartbeat.remove()
     return "nothing of it is left"
-
-
-def _other(cluster: Cluster, namespace: str, run_id: str, look: Callable[[Cluster, str], Pulses], node: str) -> str:
-    """Who else claims a node and lives, at the moment: somebody may have thought long before he said yes."""
-    lease = cluster.find(LEASES, f"{NODE_PREFIX}{node}", namespace)
-    if lease is None or holder_of(lease).startswith(f"{run_id}/"):
-        return ""
-    return look(cluster, namespace).holder(node)
 
 
 def _why_alive(run_id: str, opening: dict[str, Any], leases: Pulses) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from click.core import ParameterSource
@@ -59,15 +59,18 @@ def cli() -> None:
 @click.option("--nodes", default="", help="A,B,C: the nodes that may be disturbed  [those that are labelled so]")
 @click.option("--allow-bystanders", is_flag=True, help="even with machines of others on them, which are watched over")
 @click.option("--dry-run", is_flag=True, help="of kind: print what makes and removes it")
+@click.option("--tests-from", type=click.File(), help="a file with tests, one a line, in place of TESTS")
 def certify(
     tests: Sequence[str], target: str, target_facts: str | None, profile: str, storage_class: str, runs: str,
     keyword: str, workers: int | None, clients: str | None, client_workers: int | None, dry_run: bool, nodes: str,
-    allow_bystanders: bool,
+    allow_bystanders: bool, tests_from: TextIO | None,
 ) -> None:
     """Run the suites against a target and print the verdict.
 
     TESTS are folders, files or tests (FILE::NAME) of the suites, `.` is all; by default the drain of every node.
     """
+    if tests_from and not (tests := tests_from.read().splitlines()):
+        raise CannotRunError(f"There is no test in {tests_from.name}; none of those that were asked for can run.")
     chosen = [str(PROJECT / "suites" / name) for name in tests or (("." if keyword else DEFAULT_TEST),)]
     if unknown := [name for name in chosen if not Path(name.partition("::")[0]).exists()]:
         raise CannotRunError(*(f"There is no {name}; name a folder, file or test of the suites." for name in unknown))
@@ -182,6 +185,8 @@ def sign(runs: Sequence[Path], key: Path) -> None:
 @click.option("-n", "workers", type=click.IntRange(1), help="as certify takes it")
 @click.option("--nodes", default="", help="as certify takes it")
 @click.option("--allow-bystanders", is_flag=True, help="as certify takes it")
+@click.option("--clients", type=click.Choice(["host", "cluster"]), help="as certify takes it")
+@click.option("--client-workers", type=click.IntRange(1, 256), help="as certify takes it")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), help="go on with the campaign in a directory")
 @click.pass_context
 def campaign(context: click.Context, /, runs: str, resume: str | None, **options: Any) -> None:

@@ -138,6 +138,16 @@ def pulses(
     return Pulses(second, frozenset(dead))
 
 
+def other_holder(
+    cluster: Cluster, namespace: str, run_id: str, node: str, look: Callable[[Cluster, str], Pulses] = pulses
+) -> str:
+    """Who else than a run claims a node and lives, at the moment; empty when nobody does."""
+    lease = cluster.find(LEASES, f"{NODE_PREFIX}{node}", namespace)
+    if lease is None or run_of_lease(lease) == run_id:
+        return ""
+    return look(cluster, namespace).holder(node)
+
+
 def _lasts(lease: Object) -> float:
     return float((lease.get("spec") or {}).get("leaseDurationSeconds") or DURATION_SECONDS)
 

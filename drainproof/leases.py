@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from drainproof.allowed import Allowed
 from drainproof.api import LEASES, NODES, Cluster, Object
 from drainproof.clock import Clock, SystemClock
-from drainproof.errors import ApiError, ConflictError, DrainproofError
+from drainproof.errors import ConflictError
+from drainproof.interruption import RunStoppedError
 from drainproof.journal import Journal
 from drainproof.node import takes_machines
-from drainproof.wait import Deadline, pause, wait
-
-log = logging.getLogger(__name__)
 
 CONTROL_NAMESPACE = "default"
 """Where claims are kept unless the target says otherwise; all who share a cluster have to agree on it."""
@@ -29,12 +24,15 @@ RENEWALS = 4
 """How often a claim is renewed within its duration."""
 LOOK_SECONDS = 0.5
 """How often those who wait look for free nodes."""
-HAND_OVER_SECONDS = 2 * LOOK_SECONDS
-"""So long does who gives nodes back leave them to those who wait: else a run of many cases would starve another."""
 
 
-class ClaimLostError(DrainproofError):
-    """Somebody else has taken over a node that was claimed: what was seen on it proves nothing."""
+class ClaimLostError(RunStoppedError):
+    """A node that was claimed is so no more: what was seen on it proves nothing, and it may be somebody else's."""
+
+    def __init__(self, node: str, reason: str, holder: str = "") -> None:
+        super().__init__(reason)
+        self.node, self.holder = node, holder
+        """The holder is who has the node by now; empty when nobody has."""
 
 
 def system_now() -> datetime:
@@ -146,18 +144,30 @@ class NodeClaims:
         return tuple(taken)
 
     def renew(self, node: str) -> None:
-        """Say that the holder lives. A lease that was removed is made again; raises ClaimLostError when it is lost."""
+        """Say that the holder lives; raises ClaimLostError when the lease is somebody else's, or was removed.
+
+        Who removes it has taken the run for dead, as a cleanup may, or wants it off the node.
+        """
         lease = self.cluster.find(LEASES, PREFIX + node, self.namespace)
+        if lease is None or holder_of(lease) != self.holder:
+            raise self._lost(node, lease)
+        lease["spec"]["renewTime"] = stamp(self.now())
         try:
-            if lease is None:
-                self.cluster.create(LEASES, self._lease(node), self.namespace)
-            elif holder_of(lease) == self.holder:
-                lease["spec"]["renewTime"] = stamp(self.now())
-                self.cluster.update(LEASES, lease, self.namespace)
-            else:
-                raise ClaimLostError(f"node {node} was taken over by {holder_of(lease)} while {self.holder} claimed it")
+            self.cluster.update(LEASES, lease, self.namespace)
         except ConflictError as error:
-            raise ClaimLostError(f"node {node} was claimed by somebody else than {self.holder}: {error}") from error
+            found = self.cluster.find(LEASES, PREFIX + node, self.namespace)
+            if found is None or holder_of(found) != self.holder:
+                raise self._lost(node, found) from error
+            raise  # labelled or annotated by somebody meanwhile: it is renewed the next time
+
+    def _lost(self, node: str, lease: Object | None) -> ClaimLostError:
+        other = holder_of(lease) if lease is not None else ""
+        seen = f"is held by {other} now: the node is left to it" if other else "was removed by somebody"
+        return ClaimLostError(
+            node, f"Lease {PREFIX}{node} in namespace {self.namespace}, by which {self.holder} claimed node {node} for "
+            f"{self.seconds:g} s at a time, {seen}; the run is stopped. Repeat it; where this host loses the API for "
+            "longer, raise budgets.lease of the profile.", other,
+        )
 
     def release(self, nodes: Sequence[str]) -> None:
         """Give nodes back; those that are held by others by now are left alone."""
@@ -193,84 +203,6 @@ class NodeClaims:
             "acquireTime": now, "renewTime": now,
         }
         return {"metadata": {"name": PREFIX + node, "labels": {"app": "drainproof"}}, "spec": spec}
-
-
-@contextmanager
-def claimed(
-    claims: NodeClaims, count: int, deadline: Deadline, tell: Callable[[str], None] = log.info
-) -> Iterator[tuple[str, ...]]:
-    """So many nodes for the length of a block, by name; waits for them and tells whom it waits for.
-
-    Afterwards others have the first choice for a moment.
-    Raises WaitTimeoutError when they cannot be had in time, and at the end ClaimLostError when somebody else has taken
-    one over meanwhile.
-    """
-    told: set[str] = set()
-
-    def attempt() -> tuple[tuple[str, ...], str]:
-        nodes, trouble = _try_to_take(claims, count)
-        if trouble and trouble not in told:
-            told.add(trouble)
-            tell(trouble)
-        return nodes, trouble
-
-    nodes, _ = wait(
-        f"{count} nodes that nobody else disturbs", attempt, until=lambda seen: bool(seen[0]), deadline=deadline,
-        every=LOOK_SECONDS, describe=lambda seen: seen[1],
-    )
-    renewer = _Renewer(claims, nodes)
-    try:
-        with renewer.running():
-            yield nodes
-    finally:
-        claims.release(nodes)
-        pause(HAND_OVER_SECONDS, Deadline(HAND_OVER_SECONDS, deadline.clock))
-    if renewer.lost:
-        raise ClaimLostError(renewer.lost)
-
-
-@dataclass
-class _Renewer:
-    claims: NodeClaims
-    nodes: tuple[str, ...]
-    lost: str = ""
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._run, name="leases", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            thread.join()
-
-    def _run(self) -> None:
-        while not self.stop.wait(self.claims.seconds / RENEWALS):
-            for node in self.nodes:
-                try:
-                    self.claims.renew(node)
-                except ClaimLostError as error:
-                    self.lost = self.lost or str(error)
-                except ApiError as error:
-                    log.info("the claim of node %s could not be renewed yet: %s", node, error)
-
-
-def _try_to_take(claims: NodeClaims, count: int) -> tuple[tuple[str, ...], str]:
-    """Nodes, or why there are none yet; who is waited for may just be disturbing the API."""
-    try:
-        nodes = claims.take(count)
-        return nodes, "" if nodes else _waits_for(claims, count)
-    except ApiError as error:
-        return (), f"waiting for {count} free nodes: the API does not answer ({error.code} {error.reason})"
-
-
-def _waits_for(claims: NodeClaims, count: int) -> str:
-    held = [f"{node} by {holder}" for node, holder in sorted(claims.others().items())]
-    if not held:
-        held = [f"{node} by machines of others" for node in sorted(claims.busy()) if node in claims.allowed.nodes]
-    return f"waiting for {count} free nodes: {', '.join(held) or 'too few that may be disturbed are schedulable'}"
 
 
 def is_stale(lease: Object, now: datetime) -> bool:

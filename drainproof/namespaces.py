@@ -8,6 +8,9 @@ from drainproof.journal import Journal
 from drainproof.ownership import run_of
 from drainproof.wait import Deadline, wait
 
+GONE_SECONDS = 1.0
+"""How often to see whether a namespace is gone: its machines take several seconds to stop."""
+
 
 def create_namespace(cluster: Cluster, name: str, journal: Journal) -> None:
     """Create a namespace, after the journal knows of it.
@@ -30,11 +33,12 @@ def create_namespace(cluster: Cluster, name: str, journal: Journal) -> None:
 
 def delete_namespace(cluster: Cluster, name: str, deadline: Deadline) -> None:
     """Delete a namespace and wait until it is gone with all that was in it."""
+    cluster = cluster.within(deadline)
     cluster.delete(NAMESPACES, name)
     wait(
         f"namespace {name} is gone",
         lambda: cluster.find(NAMESPACES, name),
         until=lambda namespace: namespace is None,
-        deadline=deadline,
+        deadline=deadline, every=GONE_SECONDS,
         describe=lambda namespace: namespace and namespace.get("status", {}).get("conditions", "terminating"),
     )

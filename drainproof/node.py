@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from drainproof.api import NODES, PODS, Cluster, Object
 from drainproof.errors import CannotRunError
+from drainproof.vm import LAUNCHER
 
 RUNS_MACHINES = "kubevirt.io/schedulable"
+SHOWN = 10
+OVER = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,6 @@ class Node:
         """The field selector of the pods on it."""
         return f"spec.nodeName={self.name}"
 
-    def unmanaged_pods(self) -> list[str]:
-        """The running pods, as namespace/name, that nobody would create again: kubectl drains them only by force."""
-        return [
-            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in self.pods_to_evict()
-            if not _has_controller(pod) and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-        ]
 
 
 def is_schedulable(node: Object) -> bool:
@@ -85,6 +82,45 @@ def has_to_go(pod: Object) -> bool:
     if "kubernetes.io/config.mirror" in meta.get("annotations", {}):
         return False
     return not any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", []))
+
+
+def loss(pod: Object, own: Collection[str], *, local_data: bool) -> str:
+    """What would be lost if a pod was evicted, for which `kubectl drain --ignore-daemonsets` refuses it; else empty.
+
+    `own` are namespaces whose pods may lose their emptyDirs, as machines' launchers may, which keep nothing there; with
+    `local_data` everybody's may, as with --delete-emptydir-data. What is over or on its way out loses nothing.
+    """
+    if not has_to_go(pod) or pod.get("status", {}).get("phase") in OVER or pod["metadata"].get("deletionTimestamp"):
+        return ""
+    if not _has_controller(pod):
+        return "no controller would create it again"
+    if local_data or pod["metadata"]["namespace"] in own or _is_launcher(pod):
+        return ""
+    names = local_volumes(pod)
+    return f"its emptyDir {', '.join(names)} would be lost" if names else ""
+
+
+def local_volumes(pod: Object) -> list[str]:
+    """The names of a pod's emptyDirs, whose content an eviction deletes."""
+    return [str(volume["name"]) for volume in pod.get("spec", {}).get("volumes") or [] if "emptyDir" in volume]
+
+
+def refuse_losses(node: str, pods: Iterable[Object], own: Collection[str], *, local_data: bool) -> None:
+    """Raises CannotRunError that names the first ten pods of a node that a drain must not evict, and why."""
+    found = [(pod["metadata"], why) for pod in pods if (why := loss(pod, own, local_data=local_data))]
+    if not found:
+        return
+    shown = "; ".join(f"{meta['namespace']}/{meta['name']}, {why}" for meta, why in found[:SHOWN])
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    raise CannotRunError(
+        f"Node {node} has pods that `kubectl drain --ignore-daemonsets` would refuse to evict: {shown}{more}. Remove "
+        "or move them, name other nodes with --nodes, or let emptyDirs be lost with --allow-bystanders."
+    )
+
+
+def _is_launcher(pod: Object) -> bool:
+    key, _, value = LAUNCHER.partition("=")
+    return bool((pod["metadata"].get("labels") or {}).get(key) == value)
 
 
 def _has_controller(pod: Object) -> bool:

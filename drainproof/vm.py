@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drainproof.api import INSTANCES, MACHINES, Cluster, Object
-from drainproof.followed import Reads
+from drainproof.followed import Followed, Reads
 from drainproof.wait import Deadline, wait
 
 LAUNCHER = "kubevirt.io=virt-launcher"
@@ -86,15 +86,19 @@ class VirtualMachine:
         vm = self.cluster.get(MACHINES, self.name, self.namespace)
         return str(vm.get("status", {}).get("printableStatus", "Unknown"))
 
-    def wait_ready(self, deadline: Deadline) -> Instance:
-        """Wait until the instance is Ready; raises WaitTimeoutError with its last state."""
+    def wait_ready(self, deadline: Deadline, instances: Followed | None = None) -> Instance:
+        """Wait until the instance is Ready; raises WaitTimeoutError with its last state.
+
+        Where many are waited for, `instances` is a copy of those of the namespace: looking at it asks nothing.
+        """
         seen = wait(
             f"virtual machine {self.namespace}/{self.name} is Ready",
-            lambda: self.instance,
+            lambda: self.followed_in(instances or self.cluster),
             until=lambda instance: instance is not None and instance.ready,
             deadline=deadline,
             every=0.5,
             describe=lambda instance: instance or f"no instance; the VirtualMachine is {self.status}",
+            wakened_by=instances.changes if instances else None,
         )
         assert seen is not None
         return seen

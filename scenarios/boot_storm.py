@@ -35,9 +35,9 @@ class BootStorm:
         """Ask for all, and wait until each answers; raises DrainproofError when one does not."""
         requested = time.monotonic_ns()
         for claim in self.claims:
-            self.cluster.create(CLAIMS, claim, self.namespace)
+            self.cluster.apply(CLAIMS, claim, self.namespace)
         for machine in self.machines:
-            self.cluster.create(MACHINES, machine.manifest(), self.namespace)
+            self.cluster.apply(MACHINES, machine.manifest(), self.namespace)
 
         given_up = Event()
 

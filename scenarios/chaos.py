@@ -23,6 +23,7 @@ class Experiment:
     name: str = field(default_factory=lambda: f"drainproof-{secrets.token_hex(3)}")
 
     def create(self) -> None:
+        """Order it; never applied: one that is there already would tell of what it was injected at before."""
         self.cluster.create(self.resource, {"metadata": {"name": self.name}, "spec": dict(self.spec)}, self.namespace)
 
     def wait_injected(self, deadline: Deadline) -> Object:

@@ -1,6 +1,7 @@
 """What is made of a machine and its disk: a snapshot, the machine as the snapshot holds it, and a clone beside it.
 
-Each tells when it was asked for and when it was there; what the disks then hold is read by who asks for them.
+Each tells when it was asked for and when it was there; what the disks then hold is read by who asks for them. None is
+asked for by apply: of an object that is there already, the result would be that of an earlier time.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from drainproof.api import INSTANCES, MIGRATIONS, NODES, PODS, Cluster
-from drainproof.errors import CannotRunError
+from drainproof.allowed import NotAllowedError
+from drainproof.api import INSTANCES, MIGRATIONS, NODES, PODS, Cluster, Object
 from drainproof.followed import Followed, followed
 from drainproof.following import Following, Interest
 from drainproof.journal import Journal
-from drainproof.node import Node, is_schedulable
+from drainproof.node import Node, is_schedulable, local_volumes, loss, refuse_losses
 from drainproof.record import EventLog
 from drainproof.request_counts import Requests
 from drainproof.vm import Instance, VirtualMachine
@@ -26,6 +26,8 @@ from scenarios.request_count import tell_requests
 VMI_NAME_LABEL = "kubevirt.io/vmi-name"
 """Of a migration: the instance that it moves."""
 LABEL_LENGTH = 63
+UNCORDON_SECONDS = 60.0
+"""So long may an API in trouble hold up that the node is seen to be schedulable again."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +45,36 @@ class Drain:
     None: the drain follows the instances by itself."""
     counted: bool = True
     """Whether to tell how often the API was asked meanwhile; whoever drains several nodes at once counts by himself."""
+    local_data: bool = False
+    """Whether pods of others may lose their emptyDirs, as with kubectl's --delete-emptydir-data."""
 
     def run(self, deadline: Deadline) -> None:
         """Drain the node, see the virtual machines Ready elsewhere, uncordon it whatever happened, record the proof.
 
-        Raises CannotRunError, before anything is done, when a pod on it has no controller and would be lost, or when
-        somebody else has cordoned it, and WaitTimeoutError when pods or machines did not leave in time.
+        Raises CannotRunError, before anything is done, when kubectl would refuse a pod on it because something would be
+        lost with it, or when somebody else has cordoned it, and WaitTimeoutError when pods or machines did not leave in
+        time.
         """
         asked_before = self.cluster.requests
-        if lost := Node(self.cluster, self.node).unmanaged_pods():
-            raise CannotRunError(
-                f"Node {self.node} has pods that no controller would create again: {', '.join(sorted(lost))}; "
-                "remove them, or use other nodes."
-            )
+        pods = Node(self.cluster, self.node).pods_to_evict()
+        refuse_losses(self.node, pods, self._namespaces, local_data=self.local_data)
         with self._copies() as copies:
             Node(self.cluster, self.node).refuse_cordoned()
             # A cordon that the journal does not take is not made, and nothing is uncordoned for it either.
             self.journal.cordon(self.node)
+            self._tell_losses(pods)
             self._run(copies, asked_before, deadline)
+
+    @property
+    def _namespaces(self) -> list[str]:
+        """Those of the machines that are watched, which are the run's own."""
+        return sorted({machine.namespace for machine in self.machines})
+
+    def _tell_losses(self, pods: Sequence[Object]) -> None:
+        for pod in pods:
+            if loss(pod, self._namespaces, local_data=False):
+                name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+                self.events.add("drain", "local-data", name, node=self.node, volumes=local_volumes(pod))
 
     def _run(self, copies: Followed, asked_before: Requests, deadline: Deadline) -> None:
         before = {machine.name: machine.followed_in(copies) for machine in self.machines}
@@ -84,11 +98,10 @@ class Drain:
 
     @contextmanager
     def _copies(self) -> Iterator[Followed]:
-        namespaces = sorted({machine.namespace for machine in self.machines})
-        if self.copies and all(self.copies.follows(INSTANCES, namespace) for namespace in namespaces):
+        if self.copies and all(self.copies.follows(INSTANCES, namespace) for namespace in self._namespaces):
             yield self.copies
             return
-        with followed(self.cluster, *(Interest(INSTANCES, namespace) for namespace in namespaces)) as copies:
+        with followed(self.cluster, *(Interest(INSTANCES, namespace) for namespace in self._namespaces)) as copies:
             yield copies
 
     def _cordon(self) -> None:
@@ -96,13 +109,19 @@ class Drain:
         self.events.add("drain", "cordoned", self.node)
 
     def _uncordon(self) -> bool:
-        Node(self.cluster, self.node).uncordon()
+        try:
+            Node(self.cluster, self.node).uncordon()
+        except NotAllowedError as error:
+            # Another run has claimed the node meanwhile: its cordon, and the journal's end, are not this drain's.
+            self.events.add("drain", "left", self.node, why=str(error))
+            return False
         self.events.add("drain", "uncordoned", self.node)
+        deadline = Deadline(UNCORDON_SECONDS)
         seen = wait(
             f"node {self.node} is schedulable again",
-            lambda: self.cluster.get(NODES, self.node),
+            lambda: self.cluster.within(deadline).get(NODES, self.node),
             until=is_schedulable,
-            deadline=Deadline(15),
+            deadline=deadline,
             describe=lambda node: node.get("spec"),
         )
         self.journal.uncordoned(self.node)
@@ -119,7 +138,7 @@ class Drain:
         pods.start()
         try:
             Evictions(
-                self.cluster, self.node, self.machines, self.events, pods, copies, asked
+                self.cluster, self.node, self.machines, self.events, pods, copies, asked, local_data=self.local_data
             ).until_empty(deadline)
         finally:
             pods.stop()

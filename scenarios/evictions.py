@@ -16,7 +16,7 @@ from drainproof.api import Cluster, Object, Objects
 from drainproof.errors import ApiError, EvictionRefusedError, NotFoundError
 from drainproof.followed import Followed
 from drainproof.following import Following
-from drainproof.node import has_to_go
+from drainproof.node import has_to_go, refuse_losses
 from drainproof.record import EventLog
 from drainproof.vm import NAME_LABEL, VirtualMachine
 from drainproof.wait import Deadline, wait
@@ -58,6 +58,8 @@ class Evictions:
     instances: Followed
     asked: set[str] = field(default_factory=set)
     """The watched machines that were asked to leave, or were leaving already."""
+    local_data: bool = False
+    """Whether pods of others may lose their emptyDirs."""
     _read: set[str] = field(default_factory=set)
     _asked: dict[tuple[str, str], _Asked] = field(default_factory=dict)
     """By the pod's uid and phase: in another phase it is asked anew."""
@@ -67,7 +69,10 @@ class Evictions:
         self._by_name = {(one.namespace, one.name): one for one in self.machines}
 
     def until_empty(self, deadline: Deadline) -> None:
-        """Evict until no pod is left that has to go; raises WaitTimeoutError with those that are."""
+        """Evict until no pod is left that has to go; raises WaitTimeoutError with those that are.
+
+        Raises CannotRunError when one has come meanwhile, in spite of the cordon, that would be lost.
+        """
         wait(
             f"node {self.node} is drained",
             lambda: self._look_after_all(deadline.clock.monotonic_ns()),
@@ -80,6 +85,7 @@ class Evictions:
         if not self.pods.current:
             return None
         left = [pod for pod in self.pods.objects() if has_to_go(pod)]
+        refuse_losses(self.node, left, {machine.namespace for machine in self.machines}, local_data=self.local_data)
         for pod in left:
             self._look_after(pod, now_ns)
         return left

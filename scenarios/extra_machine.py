@@ -48,9 +48,9 @@ class ExtraMachine:
             self.journal.cordon(name)
             self._cordoned.append(name)
             Node(self.cluster, name).cordon()
-        self.cluster.create(SECRETS, self.secret, self.namespace)
-        self.cluster.create(CLAIMS, self.claim, self.namespace)
-        self.cluster.create(MACHINES, self.machine.manifest(), self.namespace)
+        self.cluster.apply(SECRETS, self.secret, self.namespace)
+        self.cluster.apply(CLAIMS, self.claim, self.namespace)
+        self.cluster.apply(MACHINES, self.machine.manifest(), self.namespace)
         machine = VirtualMachine(self.cluster, self.target, self.namespace)
         seen = wait(
             f"virtual machine {self.target} finds no node", lambda: machine.status,

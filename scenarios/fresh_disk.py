@@ -43,6 +43,7 @@ class FreshDisk:
             f"claim {self.claim} is gone", lambda: self.cluster.find(CLAIMS, self.claim, self.machine.namespace),
             until=lambda seen: seen is None, deadline=deadline, describe=lambda seen: seen and seen["status"],
         )
+        # Never applied: the old claim, were it still there, would be taken for the empty one.
         new = self.cluster.create(CLAIMS, _empty(old), self.machine.namespace)
         self._run_strategy("Always")
         return {"instance": instance.uid, "old_claim": old["metadata"]["uid"], "new_claim": new["metadata"]["uid"]}

@@ -61,11 +61,12 @@ def acting(cluster: Cluster, journal: Journal) -> Iterator[Object]:
     if paused:
         journal.unpause(name, [LAB_PAUSE])
         _pause(cluster, name, [])
+    deadline = Deadline(STATUS_SECONDS)
     try:
         yield wait(
-            f"NodeHealthCheck {name} acts", lambda: cluster.get(NODE_HEALTH_CHECKS, name),
+            f"NodeHealthCheck {name} acts", lambda: cluster.within(deadline).get(NODE_HEALTH_CHECKS, name),
             until=lambda seen: seen.get("status", {}).get("phase") in ("Enabled", "Remediating"),
-            deadline=Deadline(STATUS_SECONDS), describe=lambda seen: seen.get("status"),
+            deadline=deadline, describe=lambda seen: seen.get("status"),
         )
     finally:
         if paused:

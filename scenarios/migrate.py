@@ -136,6 +136,7 @@ class Migrate:
         if self.node_selector:
             wanted["addedNodeSelector"] = dict(self.node_selector)
         meta = {"generateName": f"{machine.name}-", "annotations": marks}
+        # Never applied: its name is the server's choice, so that each migration is one more.
         created = self.cluster.create(MIGRATIONS, {"metadata": meta, "spec": wanted}, machine.namespace)
         run = MigrationRun(machine, created)
         self.events.add(SOURCE, "created", machine.name, vmim=run.name, uid=run.uid)

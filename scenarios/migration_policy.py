@@ -51,6 +51,7 @@ class Policy:
     def apply(self, cluster: Cluster, journal: Journal) -> None:
         """Create it; it is outside of the run's namespaces, so the journal knows first."""
         journal.creating(self.path)
+        # Never applied: of a policy that is there already, limits that this one does not name would stay.
         cluster.create(MIGRATION_POLICIES, self.manifest())
 
     def withdraw(self, cluster: Cluster, journal: Journal) -> None:

@@ -38,6 +38,8 @@ class Plan:
     target_facts: str = ""
     nodes: str = ""
     allow_bystanders: bool = False
+    clients: str | None = None
+    client_workers: int | None = None
     profile: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the files that it names: changed facts, or a changed profile, are another plan."""
@@ -97,6 +99,8 @@ class Plan:
         told += [f"--profile={self.profile}"] if self.profile else []
         told += [f"--nodes={self.nodes}"] if self.nodes else []
         told += ["--allow-bystanders"] if self.allow_bystanders else []
+        told += [f"--clients={self.clients}"] if self.clients else []
+        told += [f"--client-workers={self.client_workers}"] if self.client_workers else []
         told += ["-k", self.keyword] if self.keyword else []
         told += ["-n", str(self.workers)] if self.workers else []
         return [*told, "--", *self.tests]

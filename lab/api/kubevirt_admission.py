@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from lab.api.caller import Caller
 from lab.api.errors import Cause, Object, denied
 from lab.api.store import Store
+from lab.api.vm_hardware_validation import socket_causes
+from lab.api.vm_schema import instance_texts, machine_texts, undecodable
 from lab.api.vm_validation import template_causes
 from lab.grouping import Index
 from lab.kinds import MIGRATION, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE, Kind
@@ -77,11 +80,40 @@ def _check_machine(body: Object) -> None:
         raise _schema(_VM_MUTATOR, ["spec.template.spec.domain in body is required"])
     if not isinstance(domain.get("devices"), dict):
         raise _schema(_VM_MUTATOR, ["spec.template.spec.domain.devices in body is required"])
-    causes = _run_causes(spec)
+    _check_fields(template_spec, "spec.template.spec", _VM_MUTATOR, machine_texts(spec))
+    causes = _run_causes(spec) + _data_volume_causes(spec)
     labels = (template.get("metadata") or {}).get("labels") or {}
     causes += _label_causes(labels, "spec.template.metadata.labels")
     causes += template_causes(template_spec, "spec.template.spec")
+    causes += socket_causes(domain, "spec.template.spec.domain")
     _refuse(_VM_VALIDATOR, causes)
+
+
+def _check_fields(spec: Object, field: str, webhook: str, texts: Sequence[str] = ()) -> None:
+    """Raises StatusError for a VMI's spec that KubeVirt cannot read; `texts` are what its schema says besides."""
+    texts = [*texts, *instance_texts(spec, field)]
+    if texts:
+        raise _schema(webhook, texts)
+    kind = "VirtualMachineInstanceTemplateSpec" if webhook == _VM_MUTATOR else "VirtualMachineInstanceSpec"
+    wrong = undecodable(spec, field, kind)
+    if wrong:
+        raise denied(webhook, 400, wrong)
+
+
+def _data_volume_causes(spec: Object) -> list[Cause]:
+    """Templates of DataVolumes that no volume of the machine names."""
+    volumes = (spec["template"].get("spec") or {}).get("volumes") or []
+    used = {(volume.get("dataVolume") or {}).get("name") for volume in volumes}
+    used |= {(volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in volumes}
+    places = {
+        f"spec.dataVolumeTemplate[{index}]": (template.get("metadata") or {}).get("name")
+        for index, template in enumerate(spec.get("dataVolumeTemplates") or [])
+    }
+    return [
+        ("FieldValueRequired", place,
+         f"DataVolumeTemplate entry {place} must be referenced in the VMI template's 'volumes' list")
+        for place, name in places.items() if name not in used
+    ]
 
 
 def _run_causes(spec: Object) -> list[Cause]:
@@ -93,7 +125,9 @@ def _run_causes(spec: Object) -> list[Cause]:
     if running is None and strategy is None:
         return [("FieldValueInvalid", "spec.running", "RunStrategy must be specified")]
     if strategy is not None and strategy not in RUN_STRATEGIES:
-        return [("FieldValueInvalid", "spec.runStrategy", f"Invalid RunStrategy ({strategy})")]
+        gate = ", DecentralizedLiveMigration feature gate is not enabled in kubevirt resource"
+        why = gate if strategy == "WaitAsReceiver" else ""
+        return [("FieldValueInvalid", "spec.runStrategy", f"Invalid RunStrategy ({strategy}){why}")]
     return []
 
 
@@ -111,12 +145,15 @@ def _refuse(webhook: str, causes: list[Cause]) -> None:
 
 def _machine_defaults(body: Object) -> Object:
     template = body["spec"]["template"]
-    meta = template.get("metadata") or {}
-    annotations = {**(meta.get("annotations") or {}), "kubevirt.io/pci-topology-version": "v3"}
-    template["metadata"] = {**meta, "annotations": annotations}
     spec = template["spec"]
-    spec.setdefault("architecture", "amd64")
+    if spec.setdefault("architecture", "amd64") == "amd64":
+        meta = template.get("metadata") or {}
+        annotations = {**(meta.get("annotations") or {}), "kubevirt.io/pci-topology-version": "v3"}
+        template["metadata"] = {**meta, "annotations": annotations}
     domain = spec["domain"]
+    if isinstance(domain.get("cpu"), dict):
+        # A count of zero is as good as none to Go, which leaves it out.
+        domain["cpu"] = {key: value for key, value in domain["cpu"].items() if value != 0}
     domain.setdefault("machine", {"type": "q35"})
     domain.setdefault("resources", {})
     firmware = domain.setdefault("firmware", {})
@@ -132,6 +169,7 @@ def _admit_instance(body: Object, caller: Caller) -> Object:
         raise _schema(_VMI_MUTATOR, ["spec.domain in body is required"])
     if not isinstance(domain.get("devices"), dict):
         raise _schema(_VMI_MUTATOR, ["spec.domain.devices in body is required"])
+    _check_fields(spec, "spec", _VMI_MUTATOR)
     causes = template_causes(spec, "spec")
     if not caller.component:
         causes += _label_causes(body["metadata"].get("labels") or {}, "metadata.labels")

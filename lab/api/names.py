@@ -106,6 +106,24 @@ def _owner_causes(owners: list[Object]) -> list[Cause]:
     return causes
 
 
+def host_causes(spec: Object, field: str) -> list[Cause]:
+    """Host name and subdomain of a VMI's spec that stands at `field`, in KubeVirt's words."""
+    rules = (
+        ("hostname", "DNS_LABEL", _LABEL_NAME, _LABEL_NAME_TEXT, 63),
+        ("subdomain", "DNS_SUBDOMAIN", _SUBDOMAIN, _SUBDOMAIN_TEXT, 253),
+    )
+    causes: list[Cause] = []
+    for key, rule, pattern, text, limit in rules:
+        name = spec.get(key) or ""
+        wrong = [f"must be no more than {limit} bytes"] if len(name) > limit else []
+        wrong += [text] if name and not pattern.fullmatch(name) else []
+        if wrong:
+            where = f"{field}.{key}"
+            told = f"{where} does not conform to the kubernetes {rule} rules : {', '.join(wrong)}"
+            causes.append(("FieldValueInvalid", where, told))
+    return causes
+
+
 def finalizer_causes(old: Object, new: Object) -> list[Cause]:
     """A deleting object takes no new finalizers."""
     added = [item for item in new.get("finalizers") or [] if item not in (old.get("finalizers") or [])]

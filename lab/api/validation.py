@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from lab.api import claim_validation
 from lab.api.errors import Cause, Object, forbidden_value, invalid_value, required, unsupported
 from lab.kinds import Kind
+from lab.machinery import quantity
 
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _DATA_KEY_TEXT = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
-_QUANTITY = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -38,8 +39,8 @@ def wrong_type(kind: Kind, body: Object) -> str:
     if kind.name == "PersistentVolumeClaim":
         resources = (body.get("spec") or {}).get("resources") or {}
         for value in (resources.get("requests") or {}).values():
-            if not _QUANTITY.fullmatch(str(value)):
-                return f"quantities must match the regular expression '^{_QUANTITY.pattern}$'"
+            if not quantity.readable(value):
+                return quantity.UNREADABLE
     return ""
 
 
@@ -139,20 +140,6 @@ def _fixed_address(old: Object, new: Object) -> list[Cause]:
     return [invalid_value("spec.clusterIPs[0]", f'["{after}"]', "may not change once set")]
 
 
-def _fixed_claim(old: Object, new: Object) -> list[Cause]:
-    def fixed(body: Object) -> Object:
-        free = ("resources", "volumeAttributesClassName")
-        spec = {key: value for key, value in (body.get("spec") or {}).items() if key not in free}
-        if not (old.get("spec") or {}).get("volumeName"):
-            spec.pop("volumeName", None)
-        return spec
-
-    if fixed(old) == fixed(new):
-        return []
-    text = ("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
-    return [forbidden_value("spec", text)]
-
-
 def _fixed_node_name(old: Object, new: Object) -> list[Cause]:
     before = (old.get("spec") or {}).get("nodeName")
     if not before or before == (new.get("spec") or {}).get("nodeName"):
@@ -169,5 +156,5 @@ _CHECKS: dict[str, Callable[[Object], list[Cause]]] = {
 }
 _UPDATE_CHECKS: dict[str, Callable[[Object, Object], list[Cause]]] = {
     "ConfigMap": _immutable_data, "Secret": _immutable_data, "Service": _fixed_address,
-    "PersistentVolumeClaim": _fixed_claim, "Pod": _fixed_node_name,
+    "PersistentVolumeClaim": claim_validation.update_causes, "Pod": _fixed_node_name,
 }

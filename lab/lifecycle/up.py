@@ -8,7 +8,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import aiohttp
@@ -63,6 +63,8 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
         if there:
             progress(f"lab {config.name} is up already")
             return facts(there, guest)
+        if others := settings_in_the_way(config):
+            progress(f"lab {config.name} is up with other settings, and is replaced: {others}")
         left = leftovers.find(config.name, config.state)
         if left:
             progress(f"removing what an earlier lab {config.name} left: {left.sentence()}")
@@ -92,6 +94,28 @@ def running(config: LabConfig, interruptions: Interruptions) -> LabConfig | None
     except (OSError, ValueError, TypeError, KeyError, ApiError, aiohttp.ClientError):
         return None
     return there
+
+
+def settings_in_the_way(config: LabConfig) -> str:
+    """How a whole lab of that name, up for somebody, differs from what is asked for; empty: there is none that does."""
+    try:
+        there = LabConfig.load(config.config_file)
+        if processes.is_orphan(there.owner) or daemons.missing(there):
+            return ""
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+    has, wanted = asdict(there), asdict(config)
+    has["storage"] = tuple(there.storage)
+    if set(config.storage) <= set(there.storage):
+        has["storage"] = wanted["storage"]  # more servers than were asked for are in nobody's way
+    return ", ".join(
+        f"{key} {_plain(has[key])} instead of {_plain(wanted[key])}" for key in wanted
+        if key != "owner" and has[key] != wanted[key]
+    )
+
+
+def _plain(value: object) -> str:
+    return (",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)) or "none"
 
 
 def facts(config: LabConfig, guest: GuestImage) -> dict[str, object]:

@@ -22,7 +22,8 @@ _WEIGHTS = {"outage": 0.2, "delay": 2.0}
 """Of all others 1: an outage hits whoever asks meanwhile."""
 _CODES = (500, 502, 503, 504)
 LONGEST_DELAY_SECONDS = 3.0
-_OUTAGE_SECONDS = (1.0, 4.0)
+_OUTAGE_SECONDS = (1.0, 12.0)
+"""As long as an API server may take that is restarted."""
 _WATCH_SECONDS = (0.2, 20.0)
 
 

@@ -10,6 +10,7 @@ from reports.checks import (
     agreement,
     behaviour,
     bystanders,
+    claims_kept,
     clocks,
     consistency,
     continuity,
@@ -135,5 +136,6 @@ CHECKS = (
     *_checks(hypervisor, phases, applies=_moving),
     *_checks(clocks, applies=clocks.applies),
     *_checks(bystanders, applies=bystanders.applies),
+    *_checks(claims_kept, applies=claims_kept.applies),
     *_checks(leftovers, intact),
 )

@@ -38,4 +38,7 @@ class GuardedPower:
         self.driver.off(node)
 
     def on(self, node: str) -> None:
+        """As the driver does; raises NotAllowedError for any other node: one that another run has claimed is its own.
+        """
+        self.allowed().check(node)
         self.driver.on(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from drainproof import following as module
-from drainproof.api import LEASES, PODS, Cluster, Object, Objects
+from drainproof.api import INSTANCES, LEASES, PODS, Cluster, Object, Objects
 from drainproof.followed import followed
 from drainproof.following import Following, Interest, Listener
+from drainproof.vm import VirtualMachine
 from drainproof.wait import Deadline, wait
 from lab.api.store import HISTORY
 from tests.contract.breakable import Relay, relayed
@@ -217,3 +219,20 @@ def test_what_is_followed_is_read_without_asking_until_it_is_cut_off(
         relay.taking = True
         found = copies.find(LEASES, "a", namespace)
         assert found is not None
+
+
+def test_waiting_for_a_machine_that_is_followed_asks_nothing(
+    cluster: Cluster, direct: Cluster, namespace: str
+) -> None:
+    """However long it takes to become Ready; the wait ends when the watch tells so."""
+    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    with followed(cluster, Interest(INSTANCES, namespace)) as copies:
+        before = cluster.requests
+        direct.create(INSTANCES, {"metadata": {"name": "vm"}, "spec": {"domain": {"devices": {}}}}, namespace)
+        becomes = threading.Timer(1.5, lambda: direct.patch(INSTANCES, "vm", ready, namespace))
+        becomes.start()
+        try:
+            assert VirtualMachine(cluster, "vm", namespace).wait_ready(Deadline(20), copies).ready
+        finally:
+            becomes.join()
+        assert [what for what in (cluster.requests - before).by_resource() if what[0] != "watch"] == []

@@ -12,8 +12,9 @@ from typing import Any
 from drainproof.wait import Deadline
 from tests.contract.fidelity import recorded, tracks, wire
 from tests.contract.fidelity.ground import HOME, Ground
+from tests.contract.fidelity.identities import Identities
 from tests.contract.fidelity.recorded import Line
-from tests.contract.fidelity.replay import Compared
+from tests.contract.fidelity.replay import Compared, replay
 from tests.contract.fidelity.shapes import Reply
 from tests.contract.server import pause
 
@@ -33,6 +34,9 @@ _PIECES = {
 }
 """Where each flow was recorded, of one machine each time: d-ev, and vm-a for the migration."""
 CREATED = 880
+_REQUESTS = (*range(946, 953), *range(954, 958))
+"""Recorded evictions that are wrong in themselves or only asked for: they leave the machine where it is."""
+_POD = "virt-launcher-d-ev-m4mr2"
 _EVICTED = (201, 429)
 """Evictions that are wrong in themselves were recorded among the others."""
 _STEP_SECONDS = 30.0
@@ -63,13 +67,23 @@ def compared(ground: Ground, folder: Path) -> Iterator[Compared]:
             pause(_QUIET_SECONDS)
             topic, first, last = _PIECES[flow]
             lines = [line for line in pieces[topic] if first <= line["n"] <= last]
-            expected, found = told(lines, (NAME, "vm-a")), tracks.tracks(_without_nodes(watched.seen[begun:]))
+            expected, found = told(lines, (NAME, "vm-a")), tracks.tracks(without_nodes(watched.seen[begun:]))
             if answers:
                 expected["answers"], found["answers"] = _answers(lines), answers
             yield from in_order(flow, expected, found)
+            if flow == "start":
+                yield from _refused(ground, folder)
 
 
-def _without_nodes(seen: list[tracks.Seen]) -> list[tracks.Seen]:
+def _refused(ground: Ground, folder: Path) -> Iterator[Compared]:
+    """Send the evictions again that evict nothing."""
+    identities = Identities()
+    identities.know(_POD, _pods(ground)[0])
+    chosen = [one for one in recorded.exchanges(folder, "drain") if one.number in _REQUESTS]
+    yield from replay(ground, chosen, identities)
+
+
+def without_nodes(seen: list[tracks.Seen]) -> list[tracks.Seen]:
     """What is not of nodes: their own status is written every now and then."""
     return [one for one in seen if one[0] != "nodes"]
 

@@ -23,12 +23,17 @@ def tracks(seen: list[Seen]) -> dict[str, Track]:
 
 
 def differences(recorded: Track, answered: Track) -> Iterator[Difference]:
-    """What one track has and the other has not at that place."""
+    """What one track has and the other has not at that place; what both have, but elsewhere, is `moved`."""
+    missing: Track = []
+    added: Track = []
     matcher = SequenceMatcher(None, recorded, answered, autojunk=False)
     for operation, first, last, start, end in matcher.get_opcodes():
         if operation != "equal":
-            yield from (Difference(f"order/{step}", "there", "-") for step in recorded[first:last])
-            yield from (Difference(f"order/{step}", "-", "there") for step in answered[start:end])
+            missing += recorded[first:last]
+            added += answered[start:end]
+    yield from (Difference(f"moved/{step}", "there", "elsewhere") for step in missing if step in added)
+    yield from (Difference(f"order/{step}", "there", "-") for step in missing if step not in added)
+    yield from (Difference(f"order/{step}", "-", "there") for step in added if step not in missing)
 
 
 def _objects(seen: list[Seen], stream: str) -> list[dict[str, Any]]:

@@ -15,6 +15,10 @@ from tests.unit.deploy.pipelines import DEPLOY
 STANDIN = """#!/bin/sh
 echo "$@" >>"$PLACE/asked"
 code=$(cat "$PLACE/$1" 2>/dev/null || echo 0)
+for word; do
+    [ "$before" != --admitted ] || [ ! -e "$PLACE/admits" ] || cp "$PLACE/admits" "$word"
+    before=$word
+done
 if [ "$code" = wait ]; then
     trap 'echo healed >>"$PLACE/asked"; kill $!; exit 130' TERM
     sleep 60 & touch "$PLACE/running"; wait
@@ -82,6 +86,27 @@ def test_nothing_is_disturbed_on_a_cluster_that_is_not_fit(step: str, night: Nig
     night.codes(**{step: 3})
     assert night.run() == 3
     assert night.asked[-1] == step
+
+
+@pytest.mark.parametrize(("gate", "answer"), [(0, 3), (2, 3), (1, 1), (3, 3)])
+def test_what_can_run_does(gate: int, answer: int, night: Night, capfd: pytest.CaptureFixture[str]) -> None:
+    """The rest is left out and told: the night is no GO, and a refuted claim stays one."""
+    (night.place / "admits").write_text("galera/test_planned.py::test_one\n")
+    night.codes(preflight=3, gate=gate)
+    assert night.run(".", "-n", "2") == answer
+    assert night.asked == ["cleanup", "preflight", "certify", "gate"]
+    lines = (night.place / "asked").read_text().splitlines()
+    assert lines[2].endswith(f" . -n 2 --tests-from {night.place}/records/admitted")
+    told = capfd.readouterr().err
+    assert "not all that was asked for can run" in told
+    assert (f"the gate's own answer was {gate}" in told) == (gate != 1)
+
+
+def test_what_was_admitted_another_night_is_not_taken(night: Night) -> None:
+    (night.place / "records" / "admitted").write_text("galera\n")
+    night.codes(preflight=3)
+    assert night.run() == 3
+    assert night.asked[-1] == "preflight"
 
 
 def test_an_evicted_pod_heals_before_it_goes(night: Night) -> None:

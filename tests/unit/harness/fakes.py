@@ -11,6 +11,7 @@ from drainproof.api import INSTANCES, MIGRATIONS, NODES, PODS, Object, Resource
 from drainproof.errors import EvictionRefusedError, NotFoundError
 from drainproof.request_counts import RequestKind, Requests
 from drainproof.vm import NAME_LABEL
+from drainproof.wait import Deadline
 
 
 @dataclass
@@ -114,6 +115,9 @@ class FakeCluster:
         raise EvictionRefusedError("evict", 429, "", 'Eviction triggered evacuation of VMI "ns/vm-0"')
 
     def patient(self, seconds: float) -> Self:
+        return self
+
+    def within(self, deadline: Deadline) -> Self:
         return self
 
     def log(self, pod: str, namespace: str, container: str) -> str:

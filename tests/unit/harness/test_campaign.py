@@ -145,12 +145,17 @@ def test_a_balance_that_is_none_is_told(stage: Stage) -> None:
 
 def test_every_run_is_made_once(stage: Stage) -> None:
     """Each in a directory of its own below the campaign's, by certify with the options that were given."""
-    assert stage.conduct(tests=("galera",), profile="quick", keyword="paused", workers=2) == 0
+    wanted = Plan.of(
+        storage_classes=("a", "b"), repeat=2, tests=("galera",), profile="quick", keyword="paused", workers=2,
+        clients="cluster", client_workers=3,
+    )
+    assert stage.conduct(wanted) == 0
     assert stage.classes == ["a", "b", "a", "b"]
     calls = [json.loads(line) for line in (stage.folder / "calls").read_text().splitlines()]
     runs = f"--runs={stage.directory}"
     assert calls[1] == [
-        "--target=lab", runs, "--storage-class=b", "--profile=quick", "-k", "paused", "-n", "2", "--", "galera",
+        "--target=lab", runs, "--storage-class=b", "--profile=quick", "--clients=cluster", "--client-workers=3",
+        "-k", "paused", "-n", "2", "--", "galera",
     ]
     assert stage.said[-1] == f"4 of 4 runs done: 4 pass; compare: drainproof compare {stage.directory}"
     assert any("run 2 of 4, storage class b, repetition 1: about" in line for line in stage.said)

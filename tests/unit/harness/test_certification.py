@@ -17,6 +17,7 @@ from drainproof.settings import Load, Profile
 from drainproof.target import Target
 from fixtures.certification import Certification
 from fixtures.entry import Front
+from fixtures.handover import write_plan
 from fixtures.metrics import collect
 from fixtures.observers import ALWAYS, observers_for
 from fixtures.portal import Portal, PortalPlan
@@ -60,7 +61,7 @@ def certification(tmp_path: Path, target: Target) -> Iterator[Certification]:
 def test_observers_can_read_their_plan(certification: Certification) -> None:
     """It names the machines, the agents' port, every vantage point of the target, and a port for each exporter."""
     portal = Portal(certification.plan, (), (), Front("10.77.2.1"), "secret")
-    path = certification._write_plan(portal)
+    path = write_plan(certification, portal)
     plan = Plan.read(path)
     assert [(vm.name, vm.address) for vm in plan.portal.vms] == [
         (f"portal-{index}", address) for index, address in enumerate(ADDRESSES)

@@ -13,9 +13,10 @@ from drainproof.clock import Anchor
 from drainproof.record import Run, RunInfo
 from drainproof.settings import Profile
 from drainproof.target import StorageFacts, Target
-from fixtures import session
+from fixtures import case
 from fixtures.certification import Certification
 from fixtures.progress import Progress
+from fixtures.session_record import SESSION, SessionRecord
 
 TARGET = Target(
     name="made", guest_image="image", storage_classes=StorageFacts(shared="fast"),
@@ -35,9 +36,9 @@ def certification(tmp_path: Path, environment: dict[str, Any], *fixtures: str) -
     )
     request = SimpleNamespace(
         node=node, function=certification, fixturenames=fixtures,
-        config=SimpleNamespace(stash={session.SESSION: session.SessionRecord()}),
+        config=SimpleNamespace(stash={SESSION: SessionRecord()}),
     )
-    made: Any = session.certification
+    made: Any = case.certification
     steps: Iterator[Certification] = made.__wrapped__(
         request, run, SimpleNamespace(telling=lambda _: None), TARGET, profile, Progress(),
     )

@@ -23,6 +23,7 @@ def _drainproof(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedPro
         (("certify", "--tagret", "lab"), "No such option '--tagret'"),
         (("certfy",), "No such command 'certfy'"),
         (("certify", "--profile", "quik"), "There is no profile 'quik'; choose one of"),
+        (("certify", "--tests-from", "/dev/null"), "There is no test in /dev/null; none of those that were asked for"),
         (("certify", "galerra"), "galerra; name a folder, file or test of the suites."),
         (("certify", "--target", "moon"), "There is no target 'moon'; use lab"),
         (("certify", "--storage-class", "lab-tape"), "choose one of lab-shared, lab-nfs, lab-iscsi, lab-ceph"),
@@ -37,6 +38,15 @@ def test_a_mistake_is_one_sentence_and_exit_code_3(arguments: tuple[str, ...], s
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_tests_from_a_file_take_the_place_of_others(tmp_path: Path) -> None:
+    """Each line one of them, as an argument would name it."""
+    (tmp_path / "tests").write_text("storage/test_moved.py::test_one\nfoundry/test_a.py::test_b[c d]\n")
+    done = _drainproof("certify", "galerra", "--tests-from", "tests", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "suites/foundry/test_a.py::test_b[c d]; name a folder" in done.stderr
+    assert "galerra" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["gate", "rejudge", "show", "compare", "trend"])

@@ -8,7 +8,7 @@ from drainproof.cli import certify
 from drainproof.settings import load_profile
 from drainproof.target import Target
 from fixtures.description import Asked
-from fixtures.session import PROFILES
+from fixtures.options import PROFILES
 
 
 def parameters(asked: Asked, target: Target) -> dict[str, object]:
@@ -28,6 +28,7 @@ def test_the_command_names_all_that_was_asked_for() -> None:
         "tests": ("storage", "galera"), "target": "kubeconfig:one/two", "target_facts": __file__, "profile": __file__,
         "storage_class": "fast one", "runs": "runs", "keyword": "snapshot or clone", "workers": 3,
         "nodes": "node-a,node-b", "allow_bystanders": True, "clients": None, "client_workers": None, "dry_run": False,
+        "tests_from": None,
     }
 
 

@@ -60,6 +60,12 @@ class Machines:
     same_mac: bool = False
 
     def create(self, resource: Resource, body: Object, namespace: str) -> Object:
+        assert resource not in (CLAIMS, MACHINES)
+        self.made.append((resource.kind, body))
+        return body
+
+    def apply(self, resource: Resource, body: Object, namespace: str) -> Object:
+        assert resource in (CLAIMS, MACHINES)
         self.made.append((resource.kind, body))
         if resource == MACHINES:
             self.running[body["metadata"]["name"]] = "uid-new"

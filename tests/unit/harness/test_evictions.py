@@ -26,7 +26,10 @@ MARKED = EvictionRefusedError("evict", 429, "", 'Eviction triggered evacuation o
 
 def pod(phase: str = "Running", **meta: Any) -> Object:
     return {
-        "metadata": {"name": "p", "namespace": "ns", "uid": "p", "labels": {NAME_LABEL: "vm-0"}, **meta},
+        "metadata": {
+            "name": "p", "namespace": "ns", "uid": "p", "labels": {NAME_LABEL: "vm-0"},
+            "ownerReferences": [{"kind": "VirtualMachineInstance", "controller": True}], **meta,
+        },
         "status": {"phase": phase},
     }
 

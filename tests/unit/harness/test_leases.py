@@ -13,6 +13,7 @@ import pytest
 
 from drainproof.allowed import DISRUPTABLE, Allowed
 from drainproof.api import LEASES, NODES, Cluster, Object, Resource
+from drainproof.claiming import claimed
 from drainproof.errors import ApiError, ConflictError, WaitTimeoutError
 from drainproof.journal import Journal
 from drainproof.leases import (
@@ -22,7 +23,6 @@ from drainproof.leases import (
     ClaimLostError,
     Looks,
     NodeClaims,
-    claimed,
     usable_nodes,
 )
 from drainproof.wait import Deadline
@@ -205,22 +205,49 @@ def test_time_in_which_nobody_could_look_is_no_proof_of_a_death(tmp_path: Path) 
 
 
 def test_renewing_keeps_a_claim_and_finds_out_when_it_is_lost(tmp_path: Path) -> None:
-    """A renewed claim is not stale; a removed one is made again; one that somebody has taken over is left to him."""
+    """A renewed claim is not stale; one that somebody has removed or taken over is lost, and left to him."""
     cluster, clock = LeaseCluster(nodes=("node-a",)), WallClock()
     mine, other = claims_of(cluster, "mine", tmp_path, clock), claims_of(cluster, "other", tmp_path, clock)
     mine.take(1)
     waited(other, DURATION_SECONDS - 1)
     clock.moment += timedelta(seconds=DURATION_SECONDS - 1)
     mine.renew("node-a")
-    waited(other, 2)
-    cluster.leases.clear()
-    mine.renew("node-a")
-    assert cluster.holders() == {"a": "mine"}
     waited(other, DURATION_SECONDS + LOOK_SECONDS)
     assert other.take(1) == ("node-a",)
-    with pytest.raises(ClaimLostError, match="node-a was taken over by other"):
+    with pytest.raises(ClaimLostError, match="by which mine claimed node node-a for 60 s at a time, is held by other"):
         mine.renew("node-a")
     mine.release(("node-a",))
+    assert cluster.holders() == {"a": "other"}
+    cluster.leases.clear()
+    with pytest.raises(ClaimLostError, match="was removed by somebody"):
+        other.renew("node-a")
+    assert cluster.holders() == {}
+
+
+def test_a_claim_that_changes_hands_while_it_is_renewed_is_lost(tmp_path: Path) -> None:
+    """Between the look and the renewal; one that somebody has only annotated is renewed the next time."""
+    cluster = LeaseCluster(nodes=("node-a",))
+    mine = claims_of(cluster, "mine", tmp_path)
+    mine.take(1)
+    seen, name = cluster.find, "drainproof-node-node-a"
+
+    def find_then(change: Callable[[Object], None]) -> Callable[..., Object | None]:
+        def find(*asked: Any) -> Object | None:
+            found, cluster.find = seen(*asked), seen  # type: ignore[method-assign]
+            changed = copy.deepcopy(cluster.leases[name])
+            change(changed)
+            cluster.update(LEASES, changed, "default")
+            return found
+
+        return find
+
+    cluster.find = find_then(lambda lease: lease["metadata"].update(annotations={"a": "b"}))  # type: ignore[method-assign]
+    with pytest.raises(ConflictError):
+        mine.renew("node-a")
+    mine.renew("node-a")
+    cluster.find = find_then(lambda lease: lease["spec"].update(holderIdentity="other"))  # type: ignore[method-assign]
+    with pytest.raises(ClaimLostError, match="is held by other now"):
+        mine.renew("node-a")
     assert cluster.holders() == {"a": "other"}
 
 

@@ -361,6 +361,9 @@ class FakeChecks:
     installed: bool = True
     patches: list[tuple[str, list[str]]] = field(default_factory=list)
 
+    def within(self, _deadline: Deadline) -> FakeChecks:
+        return self
+
     def items(self, resource: Resource) -> list[Object]:
         assert resource == NODE_HEALTH_CHECKS
         if not self.installed:

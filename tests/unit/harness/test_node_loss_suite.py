@@ -14,7 +14,8 @@ from drainproof.api import Cluster, Object, Resource
 from drainproof.errors import CannotRunError
 from drainproof.journal import Journal
 from drainproof.target import Target
-from fixtures import session
+from drainproof.wait import Deadline
+from fixtures.case import no_operator
 from fixtures.certification import Certification
 from scenarios.power import PowerDriver
 from suites.high_availability import test_node_loss as suite
@@ -34,6 +35,9 @@ class FakeCertification:
     @property
     def cluster(self) -> Cluster:
         return cast(Cluster, self)
+
+    def within(self, _deadline: Deadline) -> Cluster:
+        return self.cluster
 
     def items(self, resource: Resource) -> list[Object]:
         return [self.get(resource, "nhc")]
@@ -112,7 +116,7 @@ def test_no_node_is_lost_under_an_operator_that_acts(case: Callable[[Certificati
 def test_a_cluster_whose_operator_acts_is_skipped(case: Any) -> None:
     """Before anything is recorded, with the check's name; in a lab it acts for another case, and not for long."""
     assert ("no_operator",) in [mark.args for mark in case.pytestmark if mark.name == "usefixtures"]
-    look = session.no_operator.__wrapped__  # type: ignore[attr-defined]
+    look = no_operator.__wrapped__  # type: ignore[attr-defined]
     acts, paused = FakeCertification([]).cluster, FakeCertification(["drainproof-lab"]).cluster
     with pytest.raises(pytest.skip.Exception, match="NodeHealthCheck nhc is not paused"):
         look(acts, Target(name="real"))

@@ -13,9 +13,13 @@ import pytest
 from drainproof.api import HTTP_CHAOS, NETWORK_CHAOS, Cluster, Object, Resource
 from drainproof.errors import NotFoundError
 from drainproof.target import Target, TimerFacts
-from fixtures import session
+from fixtures import conclusion
+from fixtures.conclusion import concluded, exit_code
 from fixtures.description import Asked, _notes
-from fixtures.session import _case_name, _concluded, _exit_code, _skip_without_what_is_needed, pytest_configure
+from fixtures.needs import skip_without_what_is_needed
+from fixtures.options import SUITES, asked_of
+from fixtures.session import pytest_configure
+from fixtures.session_record import case_name
 from reports.verdict import Verdict
 
 
@@ -38,7 +42,7 @@ from reports.verdict import Verdict
 )
 def test_the_worst_decides(verdict: str, status: int, refused: bool, code: int) -> None:
     """Fail, then interrupted, could-not-run, unknown; only a pass in a session without any error is 0."""
-    assert _exit_code(verdict, status, refused=refused) == code
+    assert exit_code(verdict, status, refused=refused) == code
 
 
 @pytest.mark.parametrize(
@@ -69,10 +73,10 @@ def test_what_cannot_be_rendered_takes_no_failure_back(
 
         return do
 
-    monkeypatch.setattr(session, "judged", judged)
+    monkeypatch.setattr(conclusion, "judged", judged)
     for name in ("seal_run", "publish"):
-        monkeypatch.setattr(session, name, step(name))
-    assert _concluded(tmp_path) == told
+        monkeypatch.setattr(conclusion, name, step(name))
+    assert concluded(tmp_path) == told
     assert ("seal_run" in done) == sealed
     assert done == sorted(done, reverse=True)
 
@@ -86,7 +90,7 @@ def test_what_cannot_be_rendered_takes_no_failure_back(
 )
 def test_a_case_s_directory_needs_no_quotes(test: str, directory: str) -> None:
     """The parameters of a test are in its case's name, without brackets, blanks or slashes."""
-    assert _case_name(test) == directory
+    assert case_name(test) == directory
 
 
 def test_what_was_asked_for_is_known_to_the_record() -> None:
@@ -95,15 +99,15 @@ def test_what_was_asked_for_is_known_to_the_record() -> None:
         "profile": "quick", "target_facts": None, "storage_class": "fast", "keyword": "drain", "numprocesses": 3,
         "nodes": "node-b, node-a", "allow_bystanders": True, "clients": "", "client_workers": 0,
     }
-    paths = [str(session.SUITES / "storage"), "elsewhere/test_other.py"]
+    paths = [str(SUITES / "storage"), "elsewhere/test_other.py"]
     config: Any = SimpleNamespace(args=paths, getoption=lambda name, *default: options.get(name, *default))
     expected = Asked(
         tests=("storage",), profile="quick", storage_class="fast", keyword="drain", workers=3, nodes="node-b,node-a",
         allow_bystanders=True,
     )
-    assert session._asked_for(config) == expected
+    assert asked_of(config) == expected
     del options["numprocesses"]
-    assert session._asked_for(config).workers == 0
+    assert asked_of(config).workers == 0
 
 
 def test_scaled_timers_are_stated() -> None:
@@ -132,10 +136,10 @@ def test_a_case_that_needs_an_absent_api_is_skipped() -> None:
         return SimpleNamespace(node=node, fixturenames=["power"], getfixturevalue=asked.append)
 
     cluster = cast(Cluster, WithoutHttpChaos())
-    _skip_without_what_is_needed(request_of(NETWORK_CHAOS), cluster)
+    skip_without_what_is_needed(request_of(NETWORK_CHAOS), cluster)
     assert asked == ["power"]
     with pytest.raises(pytest.skip.Exception, match="httpchaos of chaos-mesh.org/v1alpha1"):
-        _skip_without_what_is_needed(request_of(NETWORK_CHAOS, HTTP_CHAOS), cluster)
+        skip_without_what_is_needed(request_of(NETWORK_CHAOS, HTTP_CHAOS), cluster)
     assert asked == ["power"]
 
 

@@ -87,8 +87,15 @@ class SmallCluster:
         return {**found, "status": {"printableStatus": self.status}} if resource == MACHINES else found
 
     def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        assert (resource.plural, body["metadata"]["name"]) not in self.objects
+        return self._make("create", resource, body)
+
+    def apply(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        return self._make("apply", resource, body)
+
+    def _make(self, verb: str, resource: Resource, body: Object) -> Object:
         name = body["metadata"]["name"]
-        self.calls.append(f"create {resource.plural} {name}")
+        self.calls.append(f"{verb} {resource.plural} {name}")
         kept = {**body, "metadata": {**body["metadata"], "uid": f"new-{name}"}}
         self.objects[resource.plural, name] = kept
         return kept

@@ -29,7 +29,8 @@ from drainproof.errors import CannotRunError
 from drainproof.journal import Journal
 from drainproof.record import Run
 from drainproof.target import Target
-from fixtures import session
+from fixtures import conclusion, opening, options
+from fixtures.session_record import SESSION
 from reports.verdict import Verdict
 
 HERE = Path(__file__).parent
@@ -50,45 +51,45 @@ def target(config, profile, progress):
 def run(config, cluster, target, profile):
     directory = HERE / "runs" / "one"
     directory.mkdir(parents=True)
-    config.stash[session.SESSION].directory = directory
+    config.stash[SESSION].directory = directory
     yield Run(directory)
     Journal.of(directory).closed()
 
 
-session._target, session._run = target, run
-session._connect = lambda target: SimpleNamespace(keep_to=lambda bounds: (HERE / "kept").open("a").write(
+opening.target_of, opening.run_on = target, run
+opening.connect = lambda target: SimpleNamespace(keep_to=lambda bounds: (HERE / "kept").open("a").write(
     ",".join(bounds.allowed.nodes) + "\\n"
 ))
-session.allowed_nodes = lambda cluster, named: Allowed(tuple(named) or ("node-a",))
-session.SUITES = HERE / "suites"
+opening.allowed_nodes = lambda cluster, named: Allowed(tuple(named) or ("node-a",))
+options.SUITES = HERE / "suites"
 
 
 def preflight(cluster, target, profile, cases, **_options):
     (HERE / "portal").write_text(str(any(case.portal for case in cases)))
 
 
-session.preflight = preflight
+opening.preflight = preflight
 
 
 def publish(directory, stream):
     (HERE / "published").open("a").write(f"{directory.name}\\n")
 
 
-session.publish = publish
-session.judged = lambda directory: [(directory, SimpleNamespace(verdict=Verdict.PASS))]
-session.seal_run = lambda directory: None
+conclusion.publish = publish
+conclusion.judged = lambda directory: [(directory, SimpleNamespace(verdict=Verdict.PASS))]
+conclusion.seal_run = lambda directory: None
 '''
 
 TEST = '''
 import pytest
 
 from drainproof.errors import CannotRunError
-from fixtures import session
+from fixtures.session_record import SESSION
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_share(number, pytestconfig, target, run, cluster):
-    share = pytestconfig.stash[session.SESSION].share
+    share = pytestconfig.stash[SESSION].share
     assert share.target == target
     assert (target.name, run.directory.name) == ("fake", "one")
     (run.directory / f"{share.worker}-{number}").write_text(str(share.number))

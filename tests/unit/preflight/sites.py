@@ -38,7 +38,10 @@ def pod(name: str, on: str, cpu: str, memory: str, **more: Any) -> Object:
     containers = [{"name": "main", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]
     labels = more.pop("labels", {})
     return {
-        "metadata": {"name": name, "namespace": "other", "labels": labels},
+        "metadata": {
+            "name": name, "namespace": "other", "labels": labels,
+            "ownerReferences": [{"kind": "ReplicaSet", "controller": True}],
+        },
         "spec": {"nodeName": on, "containers": containers, **more}, "status": {"phase": "Running"},
     }
 

@@ -18,6 +18,7 @@ from fixtures.preflight import check, requirements
 from fixtures.preflight.access import Lack, Rights
 from fixtures.preflight.cases import CaseNeeds
 from fixtures.preflight.check import preflight
+from fixtures.preflight.claims import Claim
 from fixtures.preflight.discovery import discover
 from fixtures.preflight.judgement import State, by_suite, judge, stopping
 from fixtures.preflight.reasons import Context, Effect
@@ -50,6 +51,10 @@ def reasons(given: Context, *cases: CaseNeeds, effect: Effect = Effect.STOPS) ->
     return list(dict.fromkeys(str(one) for each in judged for one in each.reasons if one.effect == effect))
 
 
+def held(*nodes: str) -> dict[str, Claim]:
+    return {name: Claim(name, "run-1/case", "ann@host", "2026-01-02T03:04:05Z") for name in nodes}
+
+
 def test_a_cluster_with_all_that_is_needed_runs_it() -> None:
     judged = judge(context(), (DRAIN, DISK))
     assert [one.reasons for one in judged] == [(), ()]
@@ -69,7 +74,24 @@ def test_nodes_that_others_claim_come_back() -> None:
     nodes = [*(node(f"node-{one}") for one in "abc"), node("node-d", unschedulable=True)]
     site = Site({**plain(), "nodes": nodes})
     assert len(reasons(context(site))) == 1
-    assert reasons(context(site, held=frozenset({"node-d"}))) == []
+    assert reasons(context(site, held=held("node-d"))) == []
+
+
+def test_who_claims_the_nodes_and_until_when_is_told() -> None:
+    """Then nothing can run now; a run waits, and is not refused. Nodes that are left over may be anybody's."""
+    site = Site({**plain(), "nodes": [node(f"node-{one}") for one in "abcde"]})
+    given = context(site, held=held("node-b", "node-d"))
+    (reason,) = reasons(given, effect=Effect.WAITS)
+    assert reason == (
+        "Other runs claim nodes that may be disturbed, and 3 of the 4 that are needed are free: node-b, node-d by "
+        "run-1/case of ann@host until 2026-01-02T03:04:05Z at the latest; wait for that, which a run does for 3600 s "
+        "(budgets.claim of the profile)."
+    )
+    judged = judge(given, (DRAIN, DISK))
+    assert [one.state for one in by_suite(judged)] == [State.CANNOT, State.CANNOT]
+    assert [one.will_run for one in judged] == [True, True]
+    assert stopping(judged) == []
+    assert reasons(context(site, held=held("node-b", "elsewhere")), effect=Effect.WAITS) == []
 
 
 def test_only_nodes_that_somebody_allowed_count() -> None:

@@ -24,7 +24,7 @@ from fixtures.preflight.machine import document
 from fixtures.preflight.reading import Unknown
 from fixtures.preflight.table import show
 from tests.unit.preflight.sites import Answers, Site, node, openshift, plain
-from tests.unit.preflight.test_judgement import ALL, DISK, DRAIN, TARGET, context
+from tests.unit.preflight.test_judgement import ALL, DISK, DRAIN, TARGET, context, held
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[3] / "docs/schemas/preflight.schema.json").read_text())
 HOSTILE = "\x1b[31mred\x07\u202e<script>alert(1)</script>"
@@ -47,14 +47,34 @@ def test_the_table_tells_facts_and_suites() -> None:
     for fact in ("4.22.3", "v1.9.0", "node-a", "6.5 of 8 cores, 12.0 of 16.0 GiB", "rbd.csi.ceph.com", "ceph-snap",
                  "HyperConverged: liveMigrationConfig", "hospital/vlan-7", "Rights", "everything"):
         assert fact in told, fact
-    assert "high_availability: can run (1 cases)" in told
-    assert "storage: can run (1 cases)" in told
+    assert "high_availability: can run (1 case)" in told
+    assert "storage: can run (1 case)" in told
 
 
 def test_what_concerns_every_suite_is_told_once() -> None:
     told = shown(Site({**plain(), "nodes": [node("node-a")]}))
     assert told.count("4 schedulable nodes are needed") == 1
     assert "high_availability: cannot run" in told
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_words_that_are_whole_and_a_log_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrapped below its mark where somebody reads it; in one line where it is searched."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    given = context(Site({**plain(), "nodes": [node("node-a")]}))
+    streams = {True: Terminal(), False: io.StringIO()}
+    for stream in streams.values():
+        show(given, by_suite(judge(given, (DRAIN, DISK))), stream)
+    [line] = [one for one in streams[False].getvalue().splitlines() if "4 schedulable nodes are needed" in one]
+    assert len(line) > 60
+    wrapped = streams[True].getvalue()
+    assert line not in wrapped
+    assert line.split() == wrapped[wrapped.index("x 4 schedulable"):].split()[: len(line.split())]
 
 
 def test_what_cannot_be_read_and_what_is_lacking_is_told() -> None:
@@ -109,9 +129,11 @@ def test_a_program_learns_which_rule_stops_which_cases() -> None:
     assert (lack["resource"], lack["verbs"], lack["vital"]) == ("pods/eviction", ["create"], True)
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, site: Site, target: Target, *arguments: str) -> int:
+def run_command(
+    monkeypatch: pytest.MonkeyPatch, site: Site, target: Target, *arguments: str, **more: Any
+) -> int:
     """The command on a made cluster, for two cases."""
-    given = context(site, target)
+    given = context(site, target, **more)
     monkeypatch.setattr(command, "collected", lambda paths, keyword: (DRAIN, DISK))
     monkeypatch.setattr(command, "Cluster", SimpleNamespace(connect=lambda *_: site.cluster))
     monkeypatch.setattr(command, "opened", lambda *_, **__: _Opened(target))
@@ -138,6 +160,20 @@ def test_the_exit_code_tells_whether_all_can_run(
     assert "storage: can run" in capsys.readouterr().out
     assert run_command(monkeypatch, Site(), Target(name="bare"), "--json") == 3
     assert json.loads(capsys.readouterr().out)["suites"][0]["state"] == "cannot run"
+
+
+def test_what_certify_would_refuse_is_not_admitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Written as certify takes tests; what only has to wait for others is admitted, and can run then."""
+    file = tmp_path / "admitted"
+    waiting = {"nodes": [node(f"node-{one}") for one in "abcd"]}
+    assert run_command(
+        monkeypatch, Site({**plain(), **waiting}), TARGET, "--admitted", str(file), held=held("node-a")
+    ) == 0
+    assert file.read_text() == "high_availability/test_drain.py::test_drain\nstorage/test_moved.py::test_disk\n"
+    assert run_command(monkeypatch, Site({**plain(), **waiting}), TARGET, held=held("node-a")) == 3
+    no_portal = TARGET.model_copy(update={"prometheus": None})
+    assert run_command(monkeypatch, Site(), no_portal, "--admitted", str(file)) == 3
+    assert file.read_text() == "storage/test_moved.py::test_disk\n"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from drainproof.campaign.plan import Plan
 from drainproof.record.manifest import verify
 from drainproof.record.run_manifest import RUN_MANIFEST, seal_run, verify_run
 from drainproof.record.signature import sign
-from fixtures import session
+from fixtures.conclusion import concluded
 from reports.gate.__main__ import main
 from reports.gate.decision import weigh
 from reports.gate.examined import ExaminedRun, examine
@@ -479,7 +479,7 @@ def test_a_session_seals_its_run(tmp_path: Path, made: Path) -> None:
     shutil.copytree(run / CASE, run / "other")
     (run / "other" / "manifest.json").unlink()
     judge(run / CASE)
-    assert session._concluded(run) == "unknown"
+    assert concluded(run) == "unknown"
     assert verify_run(run) == ["other/manifest.json is missing: the record was never sealed"]
 
 
