@@ -31,6 +31,11 @@ class Interruptions:
         for number in SIGNALS:
             signal.signal(number, self._note)
 
+    def end(self) -> None:
+        """From now on a signal has no effect, not even while the interpreter ends, which forgets handlers before."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     def run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Run the work to its end; raises KeyboardInterrupt when a signal, earlier or meanwhile, cancelled it."""
         try:

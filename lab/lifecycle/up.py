@@ -78,6 +78,7 @@ def up(config: LabConfig, progress: Progress) -> dict[str, object]:
                 progress(f"its logs are in {logs}")
             leftovers.remove(config.name, config.state)
             raise
+        interruptions.end()
         progress(f"lab {config.name} is up, after {time.monotonic() - begun:.1f} s")
         return facts(config, guest)
 

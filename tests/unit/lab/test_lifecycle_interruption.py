@@ -5,11 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from lab.lifecycle.interruption import SIGNALS, Interruptions
+
+ENDING = """
+import os, signal
+from lab.lifecycle.interruption import Interruptions
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM):
+        kill(pid, number)
+late, interruptions = Late(), Interruptions()
+interruptions.postpone()
+"""
+"""A program that gets a signal when its interpreter is about to be gone."""
 
 
 @pytest.fixture
@@ -62,3 +75,12 @@ def test_a_signal_after_the_work_comes_too_late(interruptions: Interruptions) ->
     assert interruptions.run(work) == "done"
     os.kill(os.getpid(), signal.SIGTERM)
     assert interruptions.noted
+
+
+def test_a_signal_while_the_interpreter_ends_comes_too_late() -> None:
+    """The interpreter puts the default handlers back before it is gone: a handler of its own would not do."""
+    ends = {
+        code: subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
+        for code in (ENDING, f"{ENDING}interruptions.end()")
+    }
+    assert list(ends.values()) == [-signal.SIGTERM, 0]
