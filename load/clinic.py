@@ -16,7 +16,7 @@ def start() -> int:
 
     monkey.patch_all()
 
-    from load.clinic_users import main
+    from load.clinic_run import main
     from load.observer import run
 
     return run(lambda plan: main(plan, Path(sys.argv[1])), sys.argv[1:])

@@ -1,22 +1,17 @@
-"""The Locust user class and its run inside this process; importing this puts gevent in place of blocking calls."""
+"""The Locust user class and what becomes of its requests; importing this puts gevent in place of blocking calls."""
 
 from __future__ import annotations
 
-import logging
 import random
-import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gevent
 from locust import FastHttpUser, constant_throughput, task
-from locust.env import Environment
 
 from drainproof.record import Outcome
-from load.observer import Observer, observing, ready, rest
 from load.plan import Plan
 from load.recorder import Recorder
 
@@ -155,34 +150,3 @@ def staff(plan: Plan, recorder: Recorder) -> type[ClinicStaff]:
             "default_headers": {"Host": plan.portal.virtual_host} if plan.portal.virtual_host else {},
         },
     )
-
-
-def main(plan: Plan, plan_file: Path) -> int:
-    """Let the staff work until SIGTERM."""
-    logging.basicConfig(level=logging.WARNING)
-    random.seed(plan.seed)  # Locust chooses tasks by the module's own generator
-    rates = {"users": float(plan.load.clinic_users)}
-    with observing(NAME, plan, STREAMS, rates=rates) as observer:
-        gevent.signal_handler(signal.SIGTERM, observer.stop.set)
-        if plan.clinic_workers > 1:
-            from load.clinic_master import lead  # it stands on this module
-
-            lead(observer, plan_file)
-        else:
-            _work(observer)
-    return 0
-
-
-def _work(observer: Observer) -> None:
-    portal, recorder = observer.plan.portal, observer.recorder
-    environment = Environment(
-        user_classes=[staff(observer.plan, recorder)], host=portal.front,
-        stop_timeout=0,
-    )
-    environment.events.request.add_listener(hook(recorder))  # type: ignore[no-untyped-call]
-    runner = environment.create_local_runner()
-    users = observer.plan.load.clinic_users
-    runner.start(users, spawn_rate=users)
-    ready(observer)
-    rest(observer)
-    runner.quit()
