@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from drainproof.api import Cluster
+from drainproof.record import Case
 from tests.contract import kubectl as kubectl_module
 from tests.contract.kubectl import Kubectl
 from tests.contract.server import ApiServer, running
@@ -45,3 +48,17 @@ def node(api_server: ApiServer, namespace: str) -> str:
 def kubectl(api_server: ApiServer, namespace: str) -> Kubectl:
     """The distribution's kubectl, set to the test's namespace."""
     return Kubectl(kubectl_module.locate(), api_server.config.kubeconfig, namespace)
+
+
+@pytest.fixture
+def cluster(api_server: ApiServer) -> Cluster:
+    """The server as the harness asks it."""
+    return Cluster.connect(api_server.config.kubeconfig)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Iterator[Case]:
+    """An open case of a run, for what is told."""
+    opened = Case(tmp_path / "run" / "case")
+    yield opened
+    opened.close()

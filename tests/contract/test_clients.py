@@ -43,11 +43,6 @@ def address() -> str:
 
 
 @pytest.fixture
-def cluster(api_server: ApiServer) -> Cluster:
-    return Cluster.connect(api_server.config.kubeconfig)
-
-
-@pytest.fixture
 def web() -> Iterator[Server]:
     """What the probe asks."""
     server = Server()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,18 +19,6 @@ from tests.contract.server import ApiServer
 CONTROLLED: Any = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}]
 DAEMON: Any = [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "u", "controller": True}]
 CACHE: Any = [{"name": "cache", "emptyDir": {}}]
-
-
-@pytest.fixture
-def cluster(api_server: ApiServer) -> Cluster:
-    return Cluster.connect(api_server.config.kubeconfig)
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Iterator[Case]:
-    opened = Case(tmp_path / "run" / "case")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -71,19 +69,6 @@ class Machines:
         path = f"{PODS.path(self.namespace, f'virt-launcher-{name}')}/status"
         answer = self.server.call("PATCH", path, {"status": {"phase": phase}}, headers=MERGE)
         assert answer.status == 200
-
-
-@pytest.fixture
-def cluster(api_server: ApiServer) -> Cluster:
-    """As the drain asks it, whose requests are counted."""
-    return Cluster.connect(api_server.config.kubeconfig)
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Iterator[Case]:
-    opened = Case(tmp_path / "run" / "case")
-    yield opened
-    opened.close()
 
 
 def drained(cluster: Cluster, machines: Machines, case: Case, seconds: float) -> list[Event]:
