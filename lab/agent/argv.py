@@ -24,6 +24,13 @@ TCG_BUFFER_MIB = 512
 With less than a guest works with (90 MiB after a migration), QEMU throws all of it away every ten seconds and
 translates again, for seconds of a core each time. QEMU counts this as "TB flush count" (`info jit`).
 """
+TCG_LEAST_PROCESSORS = 2
+"""For how many processors an emulated guest is translated at least, even when it has but one.
+
+For a single one, QEMU before 8.1 leaves the guest's memory barriers out, and the devices run in other threads: now and
+then a disk does not see that it was asked, or the guest that it was answered, and waits for ever. (Fixed upstream by
+"tcg: Do not elide memory barriers for !CF_PARALLEL in system mode".) The second processor is never plugged in.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +106,12 @@ def _machine(spec: DomainSpec, accelerator: str) -> list[str]:
     accel = "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={TCG_BUFFER_MIB}"
     cpu = "host,migratable=on" if accelerator == "kvm" else EMULATED_CPU
     memory = spec.memory_bytes + (0 if accelerator == "kvm" else TCG_ODD_BYTES)
+    processors = str(spec.vcpus)
+    if accelerator != "kvm" and spec.vcpus < TCG_LEAST_PROCESSORS:
+        processors += f",maxcpus={TCG_LEAST_PROCESSORS}"
     return [
         "-machine", "q35,usb=off,vmport=off", "-accel", accel, "-cpu", cpu,
-        "-smp", str(spec.vcpus), "-m", f"size={memory // 1024}k", "-rtc", "base=utc,clock=host",
+        "-smp", processors, "-m", f"size={memory // 1024}k", "-rtc", "base=utc,clock=host",
     ]
 
 

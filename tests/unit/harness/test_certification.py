@@ -15,6 +15,7 @@ from drainproof.record import Case, Run, RunInfo
 from drainproof.record.manifest import verify
 from drainproof.settings import Load, Profile
 from drainproof.target import Target
+from drainproof.wait import Deadline
 from fixtures.certification import Certification
 from fixtures.entry import Front
 from fixtures.handover import write_plan
@@ -98,7 +99,7 @@ def test_guests_that_may_not_be_touched_are_not_waited_for(certification: Certif
 def test_the_record_is_sealed_before_it_is_judged(certification: Certification) -> None:
     """After the verdict the record is as it was sealed, and takes nothing more; a second verdict is the first."""
     certification.case.events.add("run", "case", "one", title="one")
-    collect(None, certification.case, "ns", certification.anchor, (0, 1))
+    collect(None, certification.case, "ns", certification.anchor, (0, 1), Deadline(1))
     verdict = certification.judge()
     assert verify(certification.case.directory) == []
     assert (certification.case.directory / "verdict.json").exists()

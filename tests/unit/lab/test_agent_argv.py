@@ -43,6 +43,14 @@ def test_emulated_memory_is_no_multiple_of_64_pages() -> None:
     assert kib * 1024 - SPEC.memory_bytes == 8192
 
 
+def test_an_emulated_guest_is_translated_for_two_processors_at_least() -> None:
+    """Only then does a QEMU before 8.1 keep the barriers between the guest and the threads of its devices."""
+    one = replace(SPEC, vcpus=1)
+    assert value(build(one, FILES, BOOT, "tap0", "tcg"), "-smp") == "1,maxcpus=2"
+    assert value(build(SPEC, FILES, BOOT, "tap0", "tcg"), "-smp") == "2"
+    assert value(build(one, FILES, BOOT, "tap0", "kvm"), "-smp") == "1"
+
+
 def test_accelerator_decides_the_processor() -> None:
     """Emulation gets a fixed model and a bounded translation buffer, KVM the host's processor."""
     emulated, accelerated = (build(SPEC, FILES, BOOT, "tap0", name) for name in ("tcg", "kvm"))
