@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figure import Figure
-from tests.contract.fidelity import flows, ground, loss, plan, quirks, recorded
+from tests.contract.fidelity import flows, ground, loss, plan, quirks
 from tests.contract.fidelity.quirks import Verdict
-from tests.contract.schemas import BESIDE, VARIABLE
+from tests.recordings import BESIDE, VARIABLE, directory
 
 ORDERS, LOSS = "orders", "node loss"
 TOPICS = (*plan.TOPICS, ORDERS, LOSS)
@@ -23,7 +23,7 @@ TOPICS = (*plan.TOPICS, ORDERS, LOSS)
 
 def measure() -> Iterator[Figure]:
     """Send the recorded requests to a lab of simulated nodes; says so where the recordings are not at hand."""
-    folder = recorded.directory()
+    folder = directory()
     if folder is None:
         print(absent(), file=sys.stderr, flush=True)
         return
@@ -71,7 +71,7 @@ def main() -> int:
     chosen = tuple(parser.parse_args().topics)
     if unknown := set(chosen) - set(TOPICS):
         parser.error(f"no such topic: {', '.join(sorted(unknown))}; there are {', '.join(TOPICS)}")
-    folder = recorded.directory()
+    folder = directory()
     if folder is None:
         print(absent())
         return 2

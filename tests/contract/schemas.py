@@ -5,30 +5,19 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-VARIABLE = "DRAINPROOF_RECORDINGS"
-BESIDE = Path(__file__).resolve().parents[3] / "shared" / "recordings"
-"""Where the recordings lie unless the variable names another directory: beside the project."""
+from tests.recordings import recordings
+
 CORE, CUSTOM = "core-openapi-v3.json.gz", "kubevirt-v1.9.0-crds.yaml.gz"
 _LOOSE = ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource")
 Schema = dict[str, Any]
-
-
-def recordings() -> Path:
-    """The directory of the recordings; skips the test where there is none."""
-    found = Path(os.environ.get(VARIABLE) or BESIDE)
-    if not found.is_dir():
-        pytest.skip(f"the recordings of a real cluster are not at hand; {VARIABLE} can name their directory")
-    return found
 
 
 @cache

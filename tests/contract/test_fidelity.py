@@ -10,7 +10,7 @@ import pytest
 from tests.contract.fidelity import flows, ground, loss, plan, quirks
 from tests.contract.fidelity.replay import Compared
 from tests.contract.fidelity.shapes import Difference
-from tests.contract.schemas import recordings
+from tests.recordings import recordings
 
 
 @pytest.fixture(scope="module")

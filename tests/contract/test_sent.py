@@ -36,8 +36,8 @@ from fixtures import portal
 from fixtures.clients.job import ClientJob
 from scenarios.migration_policy import Policy
 from tests.contract import sent
-from tests.contract.schemas import recordings
 from tests.contract.server import ApiServer, running
+from tests.recordings import recordings
 
 NETWORKS = (
     NetworkFacts(), NetworkFacts(kind="masquerade"), NetworkFacts(kind="l2bridge"),

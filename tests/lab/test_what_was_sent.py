@@ -7,8 +7,8 @@ import pytest
 from drainproof.target import Target
 from lab.lifecycle.leftovers import DEFAULT_STATE
 from tests.contract import sent
-from tests.contract.schemas import recordings
 from tests.lab.conftest import LAB
+from tests.recordings import recordings
 
 ENOUGH = 50
 """Fewer are those of a start alone."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from tests.contract.schemas import BESIDE, VARIABLE
 
 Line = dict[str, Any]
 
@@ -31,12 +28,6 @@ class Exchange:
     @property
     def place(self) -> str:
         return f"{self.topic}:{self.number}"
-
-
-def directory() -> Path | None:
-    """Where the recordings lie; None where they are not at hand."""
-    found = Path(os.environ.get(VARIABLE) or BESIDE)
-    return found if found.is_dir() else None
 
 
 def lines(folder: Path, topic: str) -> Iterator[Line]:

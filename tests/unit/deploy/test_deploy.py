@@ -33,7 +33,7 @@ from reports import textfile
 from reports.gate.command import gate
 from reports.gate.policy import Policy
 from reports.judge import judge
-from tests.contract.schemas import recordings
+from tests.recordings import recordings
 from tests.unit.deploy.pipelines import DEPLOY, PIPELINES, commands, manifests, objects, pod_spec
 from tests.unit.reports.records import good_record
 

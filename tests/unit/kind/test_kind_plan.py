@@ -20,9 +20,9 @@ from fixtures.kind import manifests
 from fixtures.kind.facts import KindFacts, read_wish
 from fixtures.kind.plan import KindPlan
 from fixtures.kind.step import Step
+from tests.recordings import recordings
 
 PROJECT = Path(__file__).parents[3]
-SCHEMAS = PROJECT.parent / "shared" / "recordings" / "schemas"
 PLAN = KindPlan("drainproof", KindFacts(), Path("/state/shared-1"), Path("/state/kubeconfig"), kvm=True)
 
 
@@ -101,9 +101,7 @@ CORE = ("ConfigMap", "Deployment", "Namespace", "Service")
 )
 def test_core_objects_fit_the_recorded_schemas(body: dict[str, Any]) -> None:
     """ConfigMap, Namespace, Service, and the pods of Deployments, against Kubernetes' own OpenAPI."""
-    path = SCHEMAS / "core-openapi-v3.json.gz"
-    if not path.exists():
-        pytest.skip(f"the recorded schemas are not at hand: {path}")
+    path = recordings() / "schemas" / "core-openapi-v3.json.gz"
     known = json.loads(gzip.decompress(path.read_bytes()))
     if body["kind"] == "Deployment":
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": body["spec"]["template"]["spec"]}
@@ -123,9 +121,7 @@ def strict(known: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_the_kubevirt_object_fits_its_definition() -> None:
     """Against the schema of KubeVirt v1.9.0, unknown fields refused."""
-    path = SCHEMAS / "kubevirt-v1.9.0-crds.yaml.gz"
-    if not path.exists():
-        pytest.skip(f"the recorded schemas are not at hand: {path}")
+    path = recordings() / "schemas" / "kubevirt-v1.9.0-crds.yaml.gz"
     definitions = yaml.load_all(gzip.decompress(path.read_bytes()), yaml.CSafeLoader)
     found = next(one for one in definitions if one["metadata"]["name"] == "kubevirts.kubevirt.io")
     version = next(one for one in found["spec"]["versions"] if one["name"] == "v1")

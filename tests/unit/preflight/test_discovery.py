@@ -15,9 +15,8 @@ from drainproof.record.run_manifest import seal_run, verify_run
 from fixtures.preflight.discovery import discover
 from fixtures.preflight.quantity import of_machine
 from fixtures.preflight.reading import Unknown
+from tests.recordings import recordings
 from tests.unit.preflight.sites import GIB, GROUPS, Site, kubevirt, node, openshift, plain, pod, service
-
-RECORDED = Path(__file__).resolve().parents[4] / "shared" / "recordings" / "objects"
 
 
 def test_openshift_tells_its_last_completed_version_and_its_operator() -> None:
@@ -187,12 +186,11 @@ def test_a_cloud_is_told_by_its_nodes() -> None:
     assert discover(Site(objects).cluster, "default").load_balancers == ("the cloud controller of Amazon Web Services",)
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings of a real cluster are not at hand")
 def test_recorded_objects_of_a_real_cluster_are_read() -> None:
     """KubeVirt v1.9 on two nodes under software emulation, one of which ran a launcher, for a guest of 256 MiB."""
 
     def recorded(name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((recordings() / "objects" / f"{name}.json").read_text(encoding="utf-8"))
         return content
 
     running = recorded("pod-virt-launcher")
